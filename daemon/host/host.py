@@ -114,6 +114,7 @@ class Host(Reports):
             Lookups(),
             HookRunner(hooks or Hooks(), environ),
         )  # fmt: skip
+        self._hooks = context.hooks
         self._configs = configs = ConfigSender(config_text, self._watch)
         self._mailbox = mailbox = Mailbox(context, configs)
         self._notifications = notifications = Notifications(context, mailbox)
@@ -180,6 +181,7 @@ class Host(Reports):
                 process.close()
             self._on_demand.close()
             self._epoll.close()
+            self._hooks.leave()
 
     def _poll(self) -> None:
         """Serve all descriptors that are ready."""
@@ -256,8 +258,12 @@ class Host(Reports):
         _warn_of_binding(vassal.name, spec.socket, text)
 
     async def unlisten_all(self) -> None:
-        """Give all addresses back: the daemon stops, and no other follows at once."""
+        """Give all addresses back: the daemon stops, and no other follows at once.
+
+        Hooks get some time to end.
+        """
         await self._on_demand.unlisten_all()
+        await self._hooks.finish()
 
     # Questions
 

@@ -24,6 +24,7 @@ from typing import Final, NamedTuple
 
 MARK: Final = "EMPERORD_ATTEMPT"
 IDENTITY: Final = "EMPERORD_IDENTITY"  # the identity of the journal that ordered the attempt
+HOOK: Final = "EMPERORD_HOOK"  # of hooks around starts and ends, and of their descendants
 PREFLIGHT: Final = "//preflight/"  # before the vassal's name, in the mark of a preflight
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PATIENCE: Final = 5.0  # seconds to wait for killed remnants
@@ -127,6 +128,11 @@ def mark_of(pid: int) -> str | None:
 def identity_of(pid: int) -> str | None:
     """The identity of the journal that a process was started for; 0.1.0 did not give it."""
     return _variable(pid, IDENTITY)
+
+
+def is_hook(pid: int) -> bool:
+    """Whether a process says that a daemon has run it as a hook."""
+    return _variable(pid, HOOK) is not None
 
 
 def of_journal(identity: str) -> list[int]:

@@ -101,7 +101,10 @@ class StrayProcesses:
         policy = self._policy()
         if uid == 0 and (policy.tyrant or policy.user is not None):
             return True
-        return procfs.session(pid) in (procfs.session(os.getpid()), procfs.session(os.getppid()))
+        ours = (procfs.session(os.getpid()), procfs.session(os.getppid()))
+        # A hook of a former daemon is in the session of that one. Where vassals are of other users,
+        # one cannot pose as a hook.
+        return procfs.session(pid) in ours or (uid == os.geteuid() and procfs.is_hook(pid))
 
     def _report(self, stray: StrayProcess) -> None:
         identity = (stray.pid, stray.start)
