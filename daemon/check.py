@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import trio
 
 from ..journal.policy import Policy
-from ..monitors import contract, preflight
+from ..monitors import contract, preflight, working_directory
 from ..monitors.names import shown
 from ..monitors.polling import SourceFailed
 from ..monitors.regular_file import Denied, NotRegular, located, reopened
@@ -152,7 +152,7 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
     if spec.settings.get("reload") == "replace" and (why := replacement.obstacle_of(spec)):
         line += f"  (warning: a change restarts it: {why})"
     cwd = spec.settings.get("directory", spec.cwd)
-    return False, line + (f"  (in {cwd})" if cwd and cwd != os.getcwd() else "")
+    return False, line + (f"  (in {cwd})" if cwd and cwd != working_directory.current() else "")
 
 
 class _Unreadable(Exception):

@@ -28,7 +28,7 @@ from ..journal.places import copies_of_users, default_copies, default_logs
 from ..journal.policy import Policy
 from ..journal.reserve import Reserve, Reserved
 from ..journal.store import Journal
-from ..monitors import defaults
+from ..monitors import defaults, working_directory
 from ..monitors.contract import Monitor
 from ..monitors.named_files import is_one_file, summary
 from ..monitors.urls import MonitorURLError
@@ -118,6 +118,8 @@ def _in_words(error: Exception) -> str:
     """The text of an error, with the file that it is about."""
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, FileNotFoundError) and working_directory.is_removed():
+        return "the working directory was removed; give absolute paths, or start it elsewhere"
     return str(error)
 
 

@@ -8,7 +8,7 @@ import trio
 
 from .control import stats
 from .keeper.link import KeeperLink
-from .loop import daemon_log
+from .loop import beside, daemon_log
 from .loop.view import View
 from .startup import pid_file
 
@@ -19,7 +19,8 @@ class Services:
     def __init__(self, chosen: Mapping[str, Any], keeper: KeeperLink) -> None:
         self._keeper = keeper
         self._pid_files = pid_file.PidFiles(chosen["pidfile"], keeper)
-        self._addresses = chosen["stats"]
+        self._addresses = dict.fromkeys(chosen["stats"])
+        self._failed: beside.Troubles = {}
 
     def begin(self) -> None:
         """Tell which process takes signals. The log has its place."""
@@ -33,9 +34,18 @@ class Services:
             pid = self._keeper.pid if self._keeper.alive else os.getpid()
             return stats.fields(view.fleet, view.now(), pid, view.heartbeat_age)
 
+        servers = {
+            f"--stats {address}": stats.StatsServer(address, fields) for address in self._addresses
+        }
+        view.services = lambda: {
+            **{name: each.trouble for name, each in servers.items() if each.trouble is not None},
+            **self._pid_files.troubles,
+            **self._failed,
+        }
+        runs = {name: each.run for name, each in servers.items()}
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._pid_files.follow)
-            nursery.start_soon(stats.StatsServer(self._addresses, fields).run)
+            for name, each in {"--pidfile": self._pid_files.follow, **runs}.items():
+                nursery.start_soon(beside.run, name, each, self._failed, view.now)
 
     def end(self) -> None:
         """The daemon leaves for good, or another one has taken over."""

@@ -9,7 +9,7 @@ import os
 import stat
 from typing import Final, NamedTuple
 
-from . import names, ownership
+from . import names, ownership, working_directory
 from .listing import status_for
 from .options import MonitorOptions
 from .path_owners import PathWalker, WalkedPath
@@ -108,7 +108,7 @@ class ConfigFiles:
             opened,
             own,
             os.fstat(directory),
-            (os.path.join(os.getcwd(), path), file),
+            (os.path.join(working_directory.current(), path), file),
             nofollow=self._nofollow,
         )
 
@@ -118,7 +118,7 @@ class ConfigFiles:
         Otherwise the reason that is told would tell that user what is there. Raises Denied,
         OSError.
         """
-        chosen = ownership.chooser((os.path.join(os.getcwd(), place[1]), place[2]))
+        chosen = ownership.chooser((os.path.join(working_directory.current(), place[1]), place[2]))
         maker = None
         if chosen is not None:
             uid, gids = chosen

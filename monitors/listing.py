@@ -11,7 +11,7 @@ import os
 import stat
 from typing import Final
 
-from . import names, ownership
+from . import names, ownership, working_directory
 from .regular_file import denied, is_denial
 from .resolving import NO_SYMLINKS, open_outside_proc, openat2
 from .tenant import Tenant, rights_of
@@ -31,7 +31,7 @@ def open_directory(path: str, *, tyrant: bool, flags: int = LIST) -> int:
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-    linker, end = ownership.linker(os.path.join(os.getcwd(), path))
+    linker, end = ownership.linker(os.path.join(working_directory.current(), path))
     if linker is None:
         return _open_plain(end, flags)
     uid, gids = linker

@@ -22,7 +22,7 @@ from ..host import altered
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (
     "estranged", "paused", "keeper died", "linked", "lost log",
-    "no witness", "no archive", "clock", "own log", "logs shared",
+    "no witness", "no archive", "no service", "clock", "own log", "logs shared",
     "unreachable", "doubted", "over budget", "barred", "held back", "refused", "rolled back",
     "throttled", "crashing", "hanging", "unhealthy",
     "text altered", "log renamed", "flooding", "unknown process",
@@ -84,6 +84,8 @@ class Daemon(Protocol):
     def witness_trouble(self) -> tuple[int | None, str] | None: ...
 
     def archive_trouble(self) -> tuple[int | None, str] | None: ...
+
+    def service_troubles(self) -> Mapping[str, tuple[int | None, str]]: ...
 
 
 class Recent:
@@ -152,6 +154,8 @@ def _of_daemon(daemon: Daemon) -> Iterator[dict[str, Any]]:
         yield _entry("no witness", *witness)
     if (archive := daemon.archive_trouble()) is not None:
         yield _entry("no archive", *archive)
+    for name, (since, reason) in sorted(daemon.service_troubles().items()):
+        yield _entry("no service", since, f"{name}: {reason}")
     if (clock := daemon.clock_trouble()) is not None:
         yield _entry("clock", *clock)
     for what, reason in daemon.log_troubles().items():

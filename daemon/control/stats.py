@@ -40,10 +40,14 @@ _ABSENT: Final = (*_THROTTLED, "held")
 
 
 class StatsServer:
-    """Serves the document at some addresses. ``make`` gives its fields."""
+    """Serves the document at an address. ``make`` gives its fields.
 
-    def __init__(self, addresses: Sequence[str], make: Callable[[], dict[str, Any]]) -> None:
-        self._addresses = [(address, place(address)) for address in addresses]
+    ``trouble``: why it does not listen.
+    """
+
+    def __init__(self, address: str, make: Callable[[], dict[str, Any]]) -> None:
+        self.trouble: tuple[int | None, str] | None = None
+        self._address = address
         self._make = make
         self._document = b""
         self._until = 0.0
@@ -51,12 +55,8 @@ class StatsServer:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        async with trio.open_nursery() as nursery:
-            for address, where in self._addresses:
-                nursery.start_soon(self._serve, address, where)
-
-    async def _serve(self, address: str, where: ListenAddress) -> None:
-        listener = await _listen(address, where)
+        where = place(self._address)
+        listener = await self._listen(where)
         try:
             async with trio.open_nursery() as nursery:
                 while True:
@@ -82,6 +82,20 @@ class StatsServer:
         finally:
             client.close()
             self._places.release_on_behalf_of(whose)
+
+    async def _listen(self, where: ListenAddress) -> trio.socket.SocketType:
+        """A socket that listens. A former daemon may still have the address: it tries again."""
+        while True:
+            try:
+                listener = _listening(where)
+            except OSError as error:
+                if self.trouble is None:
+                    log.error("--stats %s: %s; tried again", self._address, error.strerror)
+                self.trouble = None, f"it cannot listen: {error.strerror}; tried again"
+            else:
+                self.trouble = None
+                return trio.socket.from_stdlib_socket(listener)
+            await trio.sleep(_AGAIN)
 
     def document(self) -> bytes:
         """The document, at most 0.2 s old."""
@@ -109,28 +123,20 @@ def flaw(addresses: Sequence[str]) -> str | None:
     return None
 
 
-async def _listen(address: str, where: ListenAddress) -> trio.socket.SocketType:
-    """A socket that listens. A former daemon may still have the address, so it tries again."""
-    complained = False
-    while True:
-        try:
-            listener = _bound(where)
-            try:
-                if where.path is not None:
-                    stale_socket.check(where.path)
-                    unix_sockets.bind(listener, where.path, _MODE)
-                else:
-                    listener.listen()
-            except BaseException:
-                listener.close()
-                raise
-            listener.setblocking(False)
-            return trio.socket.from_stdlib_socket(listener)
-        except OSError as error:
-            if not complained:
-                log.error("--stats %s: %s; tried again", address, error.strerror)
-            complained = True
-        await trio.sleep(_AGAIN)
+def _listening(where: ListenAddress) -> socket.socket:
+    """A socket that listens. Raises OSError."""
+    listener = _bound(where)
+    try:
+        if where.path is not None:
+            stale_socket.check(where.path)
+            unix_sockets.bind(listener, where.path, _MODE)
+        else:
+            listener.listen()
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def _bound(where: ListenAddress) -> socket.socket:

@@ -89,13 +89,21 @@ def _world(environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
             posix._exit(126)
     kept = {name: environment[name] for name in environment if name.startswith(_DAEMONS)}
     for letter, words in hooks:
-        its = {**environment, b"UWSGI_VASSALS_DIR": posix.getcwdb(), **given, **of_file, **kept}
+        its = {**environment, b"UWSGI_VASSALS_DIR": _directory(), **given, **of_file, **kept}
         flaw = _run_hook(words, {n: its[n] for n in its if not n.startswith(_DAEMONS[1])})
         if flaw is not None:
             _say(f"hook {words[-1] if letter == b'x' else words[0]}", flaw)
             if letter == b"x":
                 posix._exit(1)
     return {**environment, **given, **of_file, **kept, **sockets}
+
+
+def _directory() -> bytes:
+    """The working directory; empty where it was removed."""
+    try:
+        return posix.getcwdb()
+    except OSError:
+        return b""
 
 
 def _run_hook(words: list[str], environment: dict[bytes, bytes]) -> str | None:

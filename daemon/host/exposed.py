@@ -10,6 +10,7 @@ import os
 
 from ...journal.events import Spec
 from ...journal.policy import Policy
+from ...monitors import working_directory
 from ...monitors.names import shown
 from ...monitors.ownership import exposure
 from ...monitors.private_groups import NotKnown
@@ -26,7 +27,7 @@ def _config_path(spec: Spec | None, policy: Policy) -> tuple[str, int] | None:
         return None
     if "command" in spec.settings:
         return None
-    return os.path.join(os.getcwd(), spec.cwd or "", spec.path), spec.uid
+    return os.path.join(working_directory.current(), spec.cwd or "", spec.path), spec.uid
 
 
 def _flaw(path: str, uid: int) -> str | None:

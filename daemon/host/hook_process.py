@@ -32,9 +32,7 @@ def begin(argv: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[b
     # killed as a whole. By the variable it is taken for no remnant of a vassal, nor is a process
     # that it leaves behind (``stray_processes.py``).
     environ = {**environ, HOOK: "1"}
-    return subprocess.Popen(
-        argv, env=environ, stdin=subprocess.DEVNULL, stdout=2, process_group=0
-    )
+    return subprocess.Popen(argv, env=environ, stdin=subprocess.DEVNULL, stdout=2, process_group=0)
 
 
 def flaw(hook: subprocess.Popen[bytes], limit: float) -> str | None:

@@ -62,7 +62,7 @@ class HookRunner:
         self._threads = trio.CapacityLimiter(_ALL)
         self._jobs = 0  # processes whose hooks are not over
         self._idle = trio.Event()
-        self._left: list[dict[str, Any]] = []  # what the daemon leaves, as hook_process.py has it
+        self._left: list[dict[str, Any]] = []  # for hook_process.py
 
     @property
     def any_before(self) -> bool:

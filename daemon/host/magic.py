@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from ...journal.events import Spec
+from ...monitors import working_directory
 from .users import User, group_name, user_name
 
 _VARIABLE: Final = re.compile("%(.)", re.DOTALL)
@@ -83,7 +84,7 @@ def _of_config(name: str, spec: Spec) -> dict[str, str]:
 
 def _working_directory(spec: Spec) -> str:
     """The vassal's working directory as the kernel names it, without symlinks. Blocks."""
-    return os.path.realpath(spec.cwd or os.getcwd())
+    return os.path.realpath(spec.cwd or working_directory.current())
 
 
 def _of_process(spec: Spec, user: User | None) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Final
 
 from ...journal.events import Spec
 from ...journal.policy import Policy
+from ...monitors import working_directory
 from ...monitors.names import shown
 from ...monitors.ownership import told
 from ...monitors.path_owners import PathWalker, Step
@@ -84,7 +85,7 @@ def _templates(policy: Policy, spec: Spec | None) -> Iterator[tuple[str, str, in
         for value in values:
             # uWSGI takes what follows the last colon for a section.
             file = value.rpartition(":")[0] if ":" in value else value
-            path = os.path.join(os.getcwd(), cwd, file)
+            path = os.path.join(working_directory.current(), cwd, file)
             absolute = os.path.isabs(file)
             known = absolute or spec is not None or os.path.lexists(path)
             if file and "://" not in value and known:

@@ -5,7 +5,8 @@ Everything told of the fleet is what is recorded, also while newer events wait f
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
+from functools import partial
 
 import trio
 
@@ -16,7 +17,7 @@ from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..core.running import waiting_text
 from ..keeper import stdio
-from . import daemon_log, jumps, ports
+from . import beside, daemon_log, jumps, ports
 from .clock import Clock
 from .observer import Observer
 from .recorder import Recorder
@@ -53,6 +54,9 @@ class View:
         self._keeper = keeper
         self.witness = witness
         self.archives: Archives | None = None
+        # By name: since when a service beside the fleet does not work, and why.
+        self.services: Callable[[], Mapping[str, tuple[int | None, str]]] = dict
+        self._failed: beside.Troubles = {}
 
     @property
     def paused(self) -> str | None:
@@ -147,10 +151,16 @@ class View:
 
     async def run_beside(self) -> None:
         """Write the journal's head and its archives elsewhere, until cancelled."""
+        runs = {"--witness": self.witness.run}
+        if self.archives is not None:
+            runs["--keep"] = partial(self.archives.run, self)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.witness.run)
-            if self.archives is not None:
-                nursery.start_soon(self.archives.run, self)
+            for name, task in runs.items():
+                nursery.start_soon(beside.run, name, task, self._failed, self.now)
+
+    def service_troubles(self) -> Mapping[str, tuple[int | None, str]]:
+        """By name, since when something beside the fleet does not work, and why."""
+        return {**self.services(), **self._failed}
 
     def cgroup_troubles(self) -> dict[str, str]:
         """Troubles with cgroups: the kind of attention, and the reason."""

@@ -15,6 +15,7 @@ from typing import Final
 
 import trio
 
+from ...monitors import working_directory
 from ..keeper.link import KeeperLink
 
 log = logging.getLogger("emperor")
@@ -30,8 +31,9 @@ class PidFiles:
     """The pid files of one daemon. A file that cannot be written or removed ends nothing."""
 
     def __init__(self, paths: Sequence[str], keeper: KeeperLink) -> None:
+        self.troubles: dict[str, tuple[int | None, str]] = {}  # why a file was not written
         # The working directory may be another one at the end.
-        self._paths = [os.path.join(os.getcwd(), path) for path in paths]
+        self._paths = [os.path.join(working_directory.current(), path) for path in paths]
         self._keeper = keeper
         self._pid = 0
 
@@ -43,6 +45,9 @@ class PidFiles:
                 write(path, self._pid)
             except OSError as error:
                 log.error("--pidfile %s cannot be written: %s", path, error.strerror)
+                self.troubles[f"--pidfile {path}"] = None, f"not written: {error.strerror}"
+            else:
+                self.troubles.pop(f"--pidfile {path}", None)
 
     async def follow(self) -> None:
         """Write the daemon's own pid when the keeper dies."""
@@ -127,7 +132,7 @@ def remove(path: str, pid: int) -> None:
 def folder_of(path: str) -> int:
     """The directory of a file, opened; no symlink of another user leads there. Raises OSError."""
     here = os.open("/", _PATH)
-    ahead = [*reversed(os.path.dirname(os.path.join(os.getcwd(), path)).split("/"))]
+    ahead = [*reversed(os.path.dirname(os.path.join(working_directory.current(), path)).split("/"))]
     hops = 0
     try:
         while ahead:

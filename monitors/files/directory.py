@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from .. import working_directory
 from ..options import MonitorOptions
 from ..regular_file import Denied
 from ..urls import MonitorURLError
@@ -38,7 +39,7 @@ class Directory:
 
 def absolute(path: str) -> str:
     """The path from the root. ``..`` stays: after a symlink only the kernel knows its meaning."""
-    full = _REDUNDANT.sub("/", os.path.join(os.getcwd(), path) + "/")
+    full = _REDUNDANT.sub("/", os.path.join(working_directory.current(), path) + "/")
     return full.rstrip("/") or "/"
 
 

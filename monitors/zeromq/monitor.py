@@ -28,7 +28,7 @@ import zmq
 
 from ...journal.chain import digest
 from ...journal.events import Spec
-from .. import names, rows, settings
+from .. import names, rows, settings, working_directory
 from ..config_file import TooLarge
 from ..contract import Destroyed, Failed, Observation, Recovered, Refused, Seen, Tell, Touched
 from ..options import MonitorOptions
@@ -128,7 +128,7 @@ class ZeroMQ:
         self.url = f"zmq://{endpoint.address}"
         self._endpoint = endpoint
         self._options = options
-        self._cwd = os.getcwd()
+        self._cwd = working_directory.current()
         self._last = 0  # the ts given last
         # It outlives a run: a thread that hangs still counts when the monitor is run again.
         self._one_file = trio.CapacityLimiter(1)

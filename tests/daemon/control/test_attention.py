@@ -83,6 +83,11 @@ class Daemon:
     def archive_trouble(self) -> tuple[int | None, str] | None:
         return self.unarchived
 
+    services: dict[str, tuple[int | None, str]] = field(default_factory=dict)
+
+    def service_troubles(self) -> dict[str, tuple[int | None, str]]:
+        return self.services
+
 
 class Watched(Script):
     """A script whose daemon remembers what happened, and what caused it."""
@@ -293,12 +298,14 @@ def test_processes_that_are_left_missing_cgroups_and_the_clock_want_attention() 
     daemon = Daemon(script.fleet, script.recent, strayed=["process 7"], trouble="/x: full")
     daemon.clock = (script.now, "ahead")
     daemon.unwitnessed = (script.now, "it hangs")
+    daemon.services = {"--stats x": (None, "it cannot listen")}
     daemon.journal_troubles = {"linked": "two names", "lost log": "lost"}
     found = attention(daemon, script.now)
     assert [(each["what"], each["vassal"], each["reason"]) for each in found] == [
         ("linked", None, "two names"),
         ("lost log", None, "lost"),
         ("no witness", None, "it hangs"),
+        ("no service", None, "--stats x: it cannot listen"),
         ("clock", None, "ahead"),
         ("left process", None, "process 7; end it if it is not wanted"),
         ("no cgroup", None, "/x: full"),

@@ -1,4 +1,4 @@
-"""Hooks that are slow: their limit, their places, and what becomes of them when the daemon leaves."""
+"""Slow hooks: their limit, their places, and what becomes of them when the daemon leaves."""
 
 import fcntl
 import os
