@@ -18,6 +18,7 @@ import replays
 import sources
 from dropped import measure
 from measuring import BENCHES
+from peers import main as peers
 
 # Each has put its own into BENCHES.
 FILES = (sources, fleets, journals, neighbours, replays, floors, deploys, answers)
@@ -26,6 +27,8 @@ FILES = (sources, fleets, journals, neighbours, replays, floors, deploys, answer
 def main() -> None:
     if sys.argv[1:2] == ["--requests"]:
         sys.exit(measure.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["--peers"]:
+        sys.exit(peers.main(sys.argv[2:]))
     names = sys.argv[1:] or list(BENCHES)
     if unknown := set(names) - set(BENCHES):
         sys.exit(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")

@@ -1,0 +1,1 @@
+"""``tools/bench --peers``: emperord beside uWSGI's C Emperor, supervisord and circus."""

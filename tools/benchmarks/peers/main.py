@@ -1,0 +1,97 @@
+"""Measures emperord beside its peers in one sitting; a table, JSON, and the page.
+
+It installs the peers that it can into .venv/peers, and says which it cannot. Ctrl-C ends what it
+started.
+"""
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from . import table
+from .installing import CannotInstallError, install
+from .marks import compiled
+from .sitting import PEERS, Sitting, Sizes, machine, rows
+
+QUICK = Sizes(vassals=100, runs=1, touches=1, idle=6.0, settled=2.0, apps=10, events=50_000)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print, and write what was asked for; 1 if no peer could be measured."""
+    asked = _asked(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends what it started
+    if asked.render:
+        found: dict[str, Any] = json.loads(Path(asked.render).read_text())
+    else:
+        folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        try:
+            found = _measured(folder, asked, _sizes(asked))
+        except KeyboardInterrupt:
+            print("interrupted; everything that it started has ended", file=sys.stderr)
+            return 130
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    print(table.text(found))
+    if asked.json:
+        Path(asked.json).write_text(json.dumps(found, indent=1) + "\n")
+    return not any(cell["runs"] for row in found["rows"].values() for cell in row["cells"].values())
+
+
+def _asked(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tools/bench --peers", description=__doc__)
+    parser.add_argument("--peer", action="append", choices=PEERS, help="all, unless given")
+    parser.add_argument("--row", action="append", choices=rows(Sizes()), help="all, unless given")
+    parser.add_argument("--quick", action="store_true", help="a short run with few vassals")
+    parser.add_argument("--vassals", type=int, help="instead of 1,000")
+    parser.add_argument("--runs", type=int, help="instead of 3")
+    parser.add_argument("--idle", type=float, metavar="SECONDS", help="instead of 30")
+    parser.add_argument("--settled", type=float, metavar="SECONDS", help="before it; 12")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument("--render", metavar="FILE", help="measure nothing, show this JSON")
+    return parser.parse_args(arguments)
+
+
+def _sizes(asked: argparse.Namespace) -> Sizes:
+    sizes = QUICK if asked.quick else Sizes()
+    for name in ("vassals", "runs", "idle", "settled"):
+        value = getattr(asked, name)
+        if value is not None:
+            setattr(sizes, name, value)
+    return sizes
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def _measured(folder: Path, asked: argparse.Namespace, sizes: Sizes) -> dict[str, Any]:
+    vassal, how = compiled(folder)
+    versions: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    for peer in asked.peer or PEERS:
+        try:
+            versions[peer] = install(peer)
+        except CannotInstallError as error:
+            missing[peer] = str(error)
+            _say(f"{peer} cannot be installed: {error}")
+    sitting = Sitting(vassal, sizes, asked.row or list(rows(sizes)), _say)
+    found: dict[str, Any] = {
+        "made": time.strftime("%Y-%m-%d"), "machine": machine(folder), "vassal": how,
+        "sizes": asdict(sizes), "versions": versions, "missing": missing,
+    }  # fmt: skip
+    for turn in range(sizes.runs):
+        for peer in versions:
+            sitting.turn(peer, turn)
+    found["rows"] = {
+        name: asdict(row) for name, row in sitting.rows.items() if name in sitting.chosen
+    }
+    found["parts"] = sitting.parts
+    return found

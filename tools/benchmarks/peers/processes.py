@@ -1,0 +1,91 @@
+"""Processes as /proc has them: the descendants of one, their processor time and their memory."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int | str) -> list[str]:
+    """The fields of /proc/PID/stat from the state on; empty if it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return []
+
+
+def descendants(root: int) -> list[int]:
+    """A process and those below it."""
+    children: dict[int, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit() and (fields := _stat(entry.name)):
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
+    return found
+
+
+def is_gone(pid: int) -> bool:
+    fields = _stat(pid)
+    return not fields or fields[0] in "ZX"
+
+
+def spent(pids: Iterable[int]) -> float:
+    """Seconds of processor time of these processes and of the children that they have reaped."""
+    total = 0.0
+    for pid in pids:
+        fields = _stat(pid)
+        if not fields:
+            continue
+        total += (int(fields[13]) + int(fields[14])) * TICK
+        with contextlib.suppress(OSError):
+            total += time.clock_gettime((~pid << 3) | 2)  # clock_getcpuclockid(3): nanoseconds
+    return total
+
+
+def name_of(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return " ".join(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").split()[:4])
+    return "?"
+
+
+@dataclass
+class Memory:
+    """Megabytes (of 2**20 bytes)."""
+
+    rss: float = 0.0
+    pss: float = 0.0
+    anonymous: float = 0.0
+
+    def __add__(self, other: "Memory") -> "Memory":
+        return Memory(
+            self.rss + other.rss, self.pss + other.pss, self.anonymous + other.anonymous
+        )
+
+
+def memory(pid: int) -> Memory:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {key: int(rest.split()[0]) / 1024 for key, _, rest in (x.partition(":") for x in lines)}
+    return Memory(sizes["Rss"], sizes["Pss"], sizes["Anonymous"])
+
+
+def kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def file_system(path: Path) -> str:
+    """The type of the file system that a path is on."""
+    best, found = "", "?"
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, where, kind, *_ = line.split()
+        inside = where == "/" or f"{path}/".startswith(f"{where}/")
+        if inside and len(where) >= len(best):
+            best, found = where, kind
+    return found
