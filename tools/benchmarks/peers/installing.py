@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable
 from pathlib import Path
 
 from .supervisors import c_emperor, libraries
@@ -14,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[3]
 PREFIX = ROOT / ".venv" / "peers"
 # One version of each, so that two tables are of the same peers.
 PINNED = {"supervisord": "supervisor==4.3.0", "circus": "circus==0.19.0"}
+
+PROGRAMS = {"supervisord": "supervisord", "circus": "circusd"}
 
 
 class CannotInstallError(Exception):
@@ -41,10 +42,10 @@ def _unpack(folder: Path) -> None:
         _run("dpkg-deb", "-x", str(each), str(folder / "debian"))
 
 
-def _of_c_emperor(folder: Path) -> str:
+def _of_c_emperor(folder: Path, *, may: bool) -> str:
     """Debian's, or the one of the virtual environment."""
     reason = ""
-    if c_emperor(folder).name != "uwsgi-core":
+    if c_emperor(folder).name != "uwsgi-core" and may:
         try:
             _unpack(folder)
         except CannotInstallError as error:
@@ -57,8 +58,10 @@ def _of_c_emperor(folder: Path) -> str:
     return f"{binary.name} {version}{reason}"
 
 
-def _of_python(folder: Path, name: str) -> str:
+def _of_python(folder: Path, name: str, *, may: bool) -> str:
     python = folder / "venv/bin/python"
+    if not may and not (folder / "venv/bin" / PROGRAMS[name]).exists():
+        raise CannotInstallError("it is not there, and --no-install was given")
     if not python.exists():
         venv.create(folder / "venv", with_pip=True)
     package, _, wanted = PINNED[name].partition("==")
@@ -71,19 +74,12 @@ def _of_python(folder: Path, name: str) -> str:
     return f"{package} {wanted}"
 
 
-def _of_ours(folder: Path) -> str:
-    return _run(sys.executable, "-m", "emperord", "--version").strip()
-
-
-INSTALL: dict[str, Callable[[Path], str]] = {
-    "emperord": _of_ours,
-    "C Emperor": _of_c_emperor,
-    "supervisord": lambda folder: _of_python(folder, "supervisord"),
-    "circus": lambda folder: _of_python(folder, "circus"),
-}
-
-
-def install(name: str) -> str:
-    """The version of a peer, which is there afterwards."""
+def install(name: str, *, may: bool = True) -> str:
+    """The version of a peer, which is there afterwards. Without ``may`` it has to be there."""
     PREFIX.mkdir(parents=True, exist_ok=True)
-    return INSTALL[name](PREFIX)
+    match name:
+        case "emperord":
+            return _run(sys.executable, "-m", "emperord", "--version").strip()
+        case "C Emperor":
+            return _of_c_emperor(PREFIX, may=may)
+    return _of_python(PREFIX, name, may=may)

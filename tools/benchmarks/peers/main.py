@@ -52,16 +52,18 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a short run with few vassals")
     parser.add_argument("--vassals", type=int, help="instead of 1,000")
     parser.add_argument("--runs", type=int, help="instead of 3")
+    parser.add_argument("--touches", type=int, metavar="N", help="of one, in each run; 3")
     parser.add_argument("--idle", type=float, metavar="SECONDS", help="instead of 30")
     parser.add_argument("--settled", type=float, metavar="SECONDS", help="before it; 12")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument("--no-install", action="store_true", help="only the peers that are there")
     parser.add_argument("--render", metavar="FILE", help="measure nothing, show this JSON")
     return parser.parse_args(arguments)
 
 
 def _sizes(asked: argparse.Namespace) -> Sizes:
     sizes = QUICK if asked.quick else Sizes()
-    for name in ("vassals", "runs", "idle", "settled"):
+    for name in ("vassals", "runs", "touches", "idle", "settled"):
         value = getattr(asked, name)
         if value is not None:
             setattr(sizes, name, value)
@@ -78,7 +80,7 @@ def _measured(folder: Path, asked: argparse.Namespace, sizes: Sizes) -> dict[str
     missing: dict[str, str] = {}
     for peer in asked.peer or PEERS:
         try:
-            versions[peer] = install(peer)
+            versions[peer] = install(peer, may=not asked.no_install)
         except CannotInstallError as error:
             missing[peer] = str(error)
             _say(f"{peer} cannot be installed: {error}")
@@ -89,6 +91,8 @@ def _measured(folder: Path, asked: argparse.Namespace, sizes: Sizes) -> dict[str
     }  # fmt: skip
     for turn in range(sizes.runs):
         for peer in versions:
+            if turn >= sizes.other_runs and peer not in (table.OURS, table.THEIRS):
+                continue
             sitting.turn(peer, turn)
     found["rows"] = {
         name: asdict(row) for name, row in sitting.rows.items() if name in sitting.chosen

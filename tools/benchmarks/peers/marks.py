@@ -1,4 +1,4 @@
-"""What the tiny vassals say of themselves, in a file that all of them map; and the tiny vassal."""
+"""The tiny vassal, and the file that all of these map: each stamps there when it started."""
 
 import mmap
 import os
@@ -14,6 +14,7 @@ SLOT = 64  # bytes; vassal.c has the same
 WORDS = SLOT // 8
 STARTED, TOLD, ENDED = range(3)
 SOURCE = Path(__file__).with_name("vassal.c")
+MEMORY = "/dev/shm"  # noqa: S108
 LOOK = 0.002  # seconds between two looks at the file
 
 # Where no compiler is. Each of these takes 10 ms of a core to start, whichever emperor starts it.
@@ -67,7 +68,7 @@ class Marks:
     """The slots of so many vassals, in memory where that is possible."""
 
     def __init__(self, count: int) -> None:
-        place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        place = MEMORY if os.access(MEMORY, os.W_OK) else None
         descriptor, self.path = tempfile.mkstemp(prefix="bench-", dir=place)
         try:
             os.truncate(descriptor, count * SLOT)
@@ -86,7 +87,7 @@ class Marks:
     def column(self, which: int, count: int | None = None) -> list[int]:
         """A stamp of each of the first ``count`` vassals."""
         with memoryview(self._map) as all_, all_.cast("Q") as words:
-            return words[which :: WORDS][:count].tolist()
+            return words[which::WORDS][:count].tolist()
 
     def pids(self) -> list[int]:
         with memoryview(self._map) as all_, all_.cast("I") as words:

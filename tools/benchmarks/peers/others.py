@@ -86,15 +86,20 @@ class Circus(_Restarting):
             f"pubsub_endpoint = ipc://{self.folder}/events\n"
         )
         programs = (
-            f"[watcher:v{index}]\ncmd = {self.place.vassal} v{index}\nnumprocesses = 1\n"
+            f"[watcher:{self._name(index)}]\ncmd = {self.place.vassal} v{index}\nnumprocesses = 1\n"
             "copy_env = true\n"
             for index in range(self.count)
         )
         (self.folder / "conf").write_text(head + "".join(programs))
 
+    def _name(self, index: int) -> str:
+        """The first half has names that one pattern takes."""
+        return f"{'a' if index < self.count // 2 else 'b'}{index}"
+
     def tell(self, those: Sequence[int]) -> None:
         words = [self.program("circusctl"), "--timeout", str(int(PATIENCE)), "--endpoint"]
         words += [f"ipc://{self.folder}/control", "restart"]
         if len(those) > 1:
-            raise NotPossibleError("its command restarts one watcher, or all")
-        self.run(*words, f"v{those[0]}")
+            self.run(*words, "a*", "--match", "glob")
+        else:
+            self.run(*words, self._name(those[0]))

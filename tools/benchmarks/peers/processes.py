@@ -63,9 +63,7 @@ class Memory:
     anonymous: float = 0.0
 
     def __add__(self, other: "Memory") -> "Memory":
-        return Memory(
-            self.rss + other.rss, self.pss + other.pss, self.anonymous + other.anonymous
-        )
+        return Memory(self.rss + other.rss, self.pss + other.pss, self.anonymous + other.anonymous)
 
 
 def memory(pid: int) -> Memory:

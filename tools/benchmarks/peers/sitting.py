@@ -34,6 +34,7 @@ class Sizes:
 
     vassals: int = 1000
     runs: int = 3
+    other_runs: int = 2  # of supervisord and circus, which take longer
     touches: int = 3  # of one, in each run
     idle: float = 30.0  # seconds
     settled: float = SETTLED
@@ -45,7 +46,7 @@ class Sizes:
 
 @dataclass
 class Cell:
-    """What one peer did in one row."""
+    """The figures of one peer in one row."""
 
     runs: list[float] = field(default_factory=list)
     reason: str = ""  # why there is none
@@ -115,9 +116,7 @@ class Sitting:
 
     def _wants(self, peer: str, *names: str) -> bool:
         """Whether one of these rows is asked for, and has not failed yet."""
-        return any(
-            name in self.chosen and not self._cell(name, peer).reason for name in names
-        )
+        return any(name in self.chosen and not self._cell(name, peer).reason for name in names)
 
     @contextmanager
     def _fleet(

@@ -48,7 +48,7 @@ class Supervisor:
         self.tree: list[int] = []
 
     def command(self) -> list[str]:
-        """What starts it."""
+        """The words that start it."""
         raise NotImplementedError
 
     def write(self) -> None:
@@ -59,7 +59,7 @@ class Supervisor:
         """Have it reload or restart these vassals."""
         raise NotImplementedError
 
-    # What a told vassal stamps, and how long the benchmark lets it rest before.
+    # The stamp of a vassal that was told.
     told: ClassVar[int] = TOLD
 
     def environ(self) -> dict[str, str]:
@@ -107,9 +107,7 @@ class Supervisor:
         """Kill it, and start it again as a service manager does: seconds until it is in charge."""
         began = self.kill_main()
         self.start()
-        took = max(
-            self.place.marks.wait(STARTED, began, range(self.count), PATIENCE, self.alive)
-        )
+        took = max(self.place.marks.wait(STARTED, began, range(self.count), PATIENCE, self.alive))
         return took, "its vassals end with it, and are started anew"
 
     def stop(self) -> float:
