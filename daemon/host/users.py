@@ -79,15 +79,13 @@ def user_of(spec: Spec, policy: Policy) -> User | None:
 
 
 def _named(spec: Spec) -> tuple[int, int] | None:
-    """The uid and gid that its settings name, None without. Raises NoAccount."""
+    """The uid and gid that its settings name, None without or for the daemon's own.
+
+    Raises NoAccount.
+    """
     named = spec.settings.get("user")
     if named is None:
         return None
-    if os.geteuid() != 0:
-        raise NoAccount(
-            f"[emperor] user = {named}: only root can run it as another user, and the daemon is"
-            f" uid {os.geteuid()}; remove it, or start the daemon as root"
-        )
     try:
         account = pwd.getpwuid(int(named)) if named.isdigit() else pwd.getpwnam(named)
         uid, gid = account.pw_uid, account.pw_gid
@@ -103,6 +101,14 @@ def _named(spec: Spec) -> tuple[int, int] | None:
             raise NoAccount(f"[emperor] group = {group}: there is no such group") from None
     if not (0 < uid < _NO_ID and 0 < gid < _NO_ID):
         raise NoAccount(f"[emperor] user = {named}: uid {uid} gid {gid} is root's, or no id")
+    if os.geteuid() != 0:
+        # The daemon's own user is no other one, so that a config serves both kinds of daemon.
+        if (uid, gid) == (os.geteuid(), os.getegid()):
+            return None
+        raise NoAccount(
+            f"[emperor] user = {named}: only root can run it as another user, and the daemon is"
+            f" uid {os.geteuid()} gid {os.getegid()}; remove it, or start the daemon as root"
+        )
     return uid, gid
 
 

@@ -1,5 +1,6 @@
 """``user`` and ``group`` of a config: outside of tyrant mode, if the daemon is root."""
 
+import os
 import pwd
 from collections.abc import Callable
 from functools import partial
@@ -86,6 +87,36 @@ def test_such_users_cannot_be(roots: TyrantDaemon, settings: dict[str, str], rea
     roots.start()
     assert roots.phase("a.ini", "barred").reason == reason
     roots.stop()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        pytest.param({"user": str(ALICE), "group": str(ALICES)}, "its own", id="itself"),
+        pytest.param({"user": str(BOB), "group": str(BOBS)}, "only root can run it", id="another"),
+        pytest.param({"user": str(ALICE), "group": str(BOBS)}, "only root can", id="another group"),
+    ],
+)
+def test_a_daemon_without_root_takes_its_own_user_alone(
+    settings: dict[str, str], says: str
+) -> None:
+    parent, child = os.pipe()
+    pid = os.fork()
+    if pid == 0:  # it has ids of its own, which the process of the tests cannot take back
+        os.setgroups([])
+        os.setresgid(ALICES, ALICES, ALICES)
+        os.setresuid(ALICE, ALICE, ALICE)
+        try:
+            told = "its own" if user_of(spec(**settings), Policy()) is None else "another"
+        except NoAccount as error:
+            told = str(error)
+        finally:
+            os.write(child, told.encode())
+            os._exit(0)
+    os.close(child)
+    with open(parent, encoding="utf-8") as words:
+        assert says in words.read()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 POLICIES = {
