@@ -39,6 +39,7 @@ def config_files() -> list[Decorator]:
             is_eager=True,
             callback=_load,
             help="Take the options of this config of uWSGI's Emperor, .ini, .yml, .xml or .json, as"
-            " it stands. The command line wins.",
+            " it stands. A unit, a script or a command line in quotes that starts one will do, too."
+            " The command line wins.",
         ),
     ]

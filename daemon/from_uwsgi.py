@@ -1,24 +1,36 @@
-"""``--from`` and ``--migrate``: an emperor's own config of uWSGI, run as it stands, or as YAML."""
+"""``--from`` and ``--migrate``: an emperor's own config of uWSGI, run as it stands, or as YAML.
+
+A file that starts an emperor by a command line is one as well: a unit, a script and the like.
+"""
 
 import logging
 import os
-from typing import Any, Final
+import re
+from typing import Any, Final, TextIO
 
 import click
 from click.core import ParameterSource
 
+from ..monitors.names import shown
 from .config_file import CONTRADICT, FROM
-from .migrating.kinds import kind_of
-from .uwsgi import as_yaml, reader
+from .migrating import uwsgi_lines
+from .migrating.found import Refused
+from .migrating.kinds import SUPERVISORD, kind_of
+from .uwsgi import as_yaml, command_line, reader
+from .uwsgi.command_line import Mistaken
 from .uwsgi.emperor_options import Fate
 from .uwsgi.errors import Unreadable
 from .uwsgi.formats import FORMATS
 from .uwsgi.plan import Entry, Plan, make
-from .uwsgi.reader import LARGEST
+from .uwsgi.reader import LARGEST, Option
 
 log = logging.getLogger("emperor")
 
+_COMMAND_LINE: Final = "command line"
 _RIGHTS_OF_ROOT: Final = ("user", "as_root")
+_PROGRAMS: Final = re.compile(
+    r"^\[(?:program|fcgi-program|eventlistener|include)\b.*\]", re.MULTILINE
+)
 _GIVEN: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
@@ -45,7 +57,9 @@ def load(context: click.Context, path: str) -> Plan | None:
         if name in _RIGHTS_OF_ROOT and os.geteuid() != 0:
             continue  # as uWSGI, which ignores uid and gid then
         option = known[name]
-        for entry in entries:
+        # Both lines have the whole user. The line of uid is told where there is no such user.
+        both = [each for each in plan.entries if each.ours == ours == "user"]
+        for entry in sorted(both, key=lambda each: each.option.key.endswith("gid")) or entries:
             _check(entry, option, context)
         several = option.multiple or option.nargs == -1
         values = [entry.value for entry in entries]
@@ -56,16 +70,28 @@ def load(context: click.Context, path: str) -> Plan | None:
 
 
 def is_config(path: str) -> bool:
-    """Whether a file for ``--migrate`` is a config of uWSGI: by its ending, and it is no other."""
+    """Whether a file for ``--migrate`` is an Emperor's: a config of uWSGI, or what starts one.
+
+    A file that starts other programs as well is none.
+    """
+    if uwsgi_lines.is_command(path):
+        return True
     file, _, section = path.rpartition(":")
     file = file if file and "/" not in section else path
-    if os.path.splitext(file)[1] not in FORMATS:
-        return False
     try:
         with open(file, encoding="utf-8", errors="surrogateescape") as opened:
-            return kind_of(file, opened.read(LARGEST)) is None
+            text = opened.read(LARGEST)
     except OSError:
-        return True  # its reader tells the error
+        return os.path.splitext(file)[1] in FORMATS  # its reader tells the error
+    kind = kind_of(file, text)
+    if os.path.splitext(file)[1] in FORMATS:
+        return kind is None
+    if kind == SUPERVISORD and len(_PROGRAMS.findall(text)) > 1:
+        return False
+    try:
+        return _has_monitor(_started(path))
+    except (click.BadParameter, Unreadable):
+        return kind is None  # no other reader would take it, so its flaw is told
 
 
 def migrate(path: str) -> None:
@@ -78,15 +104,86 @@ def enter(plan: Plan) -> None:
     os.environ.update(plan.environment)
     if os.geteuid() != 0 and any(ours in plan.values() for ours in ("user", "as-root")):
         log.warning("--from: uid and gid do nothing, as this daemon is not root's")
-    for entry in plan.with_fate(Fate.WARNED):
-        log.warning("--from: %s", entry)
+    for entry in plan.entries:
+        if entry.note or entry.fate is Fate.WARNED:
+            log.warning("--from: %s", entry)
 
 
 def _read(path: str) -> Plan:
+    file, _, section = path.rpartition(":")
+    file = file if file and "/" not in section else path
     try:
-        return make(reader.read(path))
+        if os.path.splitext(file)[1] in FORMATS and not uwsgi_lines.is_command(path):
+            return make(reader.read(path))
+        return _started(path)
     except Unreadable as flaw:
         raise click.BadParameter(str(flaw)) from None
+
+
+def _started(path: str) -> Plan:
+    """The plan for the Emperor that a command line, or a file with one, starts.
+
+    Raises BadParameter, and Unreadable where a config that it names cannot be read.
+    """
+    if uwsgi_lines.is_command(path):
+        file, text = _COMMAND_LINE, path
+    else:
+        file = path
+        with _readable(path) as opened:
+            text = opened.read(LARGEST)
+    try:
+        found = uwsgi_lines.find(file, text, os.environ)
+    except (Refused, OSError) as flaw:
+        raise click.BadParameter(str(flaw)) from None
+    flaws: list[str] = []
+    plans = []
+    for each in found:
+        try:
+            plans.append(_plan(file, each))
+        except Unreadable as flaw:
+            flaws.append(str(flaw))
+        except Mistaken as flaw:
+            flaws.append(f"{shown(file)}: {flaw}")
+    emperors = [plan for plan in plans if _has_monitor(plan)]
+    if len(emperors) == 1:
+        return emperors[0]
+    if flaws:
+        raise click.BadParameter(flaws[0])
+    many = f"starts {len(emperors)} emperors" if emperors else "starts no emperor of uWSGI"
+    raise click.BadParameter(
+        f"{shown(file)} {many}; give a config, or a command line: --from 'uwsgi --emperor DIR'"
+    )
+
+
+def _readable(path: str) -> TextIO:
+    try:
+        return open(path, encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise click.BadParameter(f"{shown(path)} cannot be read: {error.strerror}") from None
+
+
+def _plan(file: str, found: uwsgi_lines.Started) -> Plan:
+    """The options of a command line, and of what stands around it, which uWSGI sees first or last.
+
+    A user of the unit comes last: uWSGI runs as that user, and ignores its own uid then.
+    """
+    users = [each for each in found.around if each.option in ("uid", "gid")]
+    first = [each for each in found.around if each.option and each not in users]
+    line = 0 if file == _COMMAND_LINE else found.line
+    given = [reader.Given(each.line, each.option, each.value) for each in first]
+    given += [reader.Given(line, *pair) for pair in command_line.options(found.words)]
+    given += [reader.Given(each.line, each.option, each.value) for each in users]
+    plan = make(reader.read_given(file, given))
+    plan.entries += [
+        Entry(Option(each.key, each.value, file, each.line, each.value), Fate.WARNED, each.says)
+        for each in found.around
+        if not each.option
+    ]
+    return plan
+
+
+def _has_monitor(plan: Plan) -> bool:
+    return "monitor" in plan.values()
 
 
 def _check(entry: Entry, option: click.Parameter, context: click.Context) -> None:
@@ -94,4 +191,5 @@ def _check(entry: Entry, option: click.Parameter, context: click.Context) -> Non
     try:
         option.type.convert(entry.value, option, context)
     except click.BadParameter as wrong:
-        raise click.BadParameter(f"{entry.place}: {entry.line}: {wrong.message}") from None
+        note = f"; {entry.note}" if entry.note else ""
+        raise click.BadParameter(f"{entry.place}: {entry.line}: {wrong.message}{note}") from None

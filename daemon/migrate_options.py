@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from .cli import completion
 from .cli.commandline import os_error_text
+from .config_file import FROM
 from .keeper.link import KeeperLink
 from .option_kinds import Decorator
 
@@ -82,7 +83,9 @@ def required(
 ) -> tuple[str, ...]:
     """Refuse a daemon without monitors; --migrate needs none."""
     if not monitors and not context.params.get("migrate") and not context.resilient_parsing:
-        raise click.MissingParameter(ctx=context, param=parameter)
+        config = context.meta.get(FROM)
+        why = f"{config} has no line emperor = in this section; FILE:SECTION reads another one"
+        raise click.MissingParameter(why if config else None, ctx=context, param=parameter)
     return monitors
 
 

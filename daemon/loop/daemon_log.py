@@ -86,7 +86,11 @@ def flaw(file: str | None) -> str | None:
     place = file if os.path.lexists(file) else os.path.dirname(os.path.abspath(file))
     if os.path.islink(file):
         return f"the log cannot be {file}: it is a symlink; give the path that it leads to"
-    if os.path.isdir(file) or not os.access(place, os.W_OK, effective_ids=True):
+    if os.path.isdir(file):
+        return f"the log cannot be {file}: it is a directory; give a file in it"
+    if not os.path.isdir(os.path.dirname(os.path.abspath(file))):
+        return f"the log cannot be {file}: its directory is not there; make it"
+    if not os.access(place, os.W_OK, effective_ids=True):
         return f"the log cannot be {file}: this user cannot write there"
     return None
 

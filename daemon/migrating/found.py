@@ -7,6 +7,7 @@ from typing import Final
 
 from ...monitors import settings
 
+_EMPEROR: Final = re.compile(r"(\S*/)?uwsgi\S*\s(.*\s)?--emperor[\s=]")
 _UNSAFE: Final = re.compile(r"[^\w.@+-]")
 
 
@@ -113,6 +114,12 @@ class Found:
         while vassal.name in taken:
             vassal.name = f"{name}-{number}"
             number += 1
+        if _EMPEROR.match(vassal.value("command") or ""):
+            vassal.name_unfinished(
+                "command",
+                "this is an emperor of uWSGI, and no vassal; 'emperor --from' with this command"
+                " line in quotes runs its vassals",
+            )
         vassal.check()
         self.vassals.append(vassal)
 

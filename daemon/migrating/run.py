@@ -58,7 +58,8 @@ def _found(request: Request, environ: Mapping[str, str]) -> tuple[list[Found], l
             made, read = unit.read(path, source, environ)
         else:
             raise Refused(
-                f"{path}: it is neither a supervisord.conf, nor a Procfile, nor a .service"
+                f"{path}: it is neither a supervisord.conf, nor a Procfile, nor a .service, and no"
+                " config of uWSGI"
             )
         found.append(made)
         sources += read

@@ -49,14 +49,20 @@ def _option(ours: str, plan: Plan, values: list[Entry]) -> Iterator[str]:
     sources = [entry for entry in plan.entries if entry.ours == ours]
     if ours not in _LISTS:
         for entry in sources:
-            yield f"# {entry.place}: {entry.line}"
+            yield from _source(entry)
         value = values[-1].value
         yield f"{ours}: {value if ours in _FLAGS else _scalar(value)}"
         return
     yield f"{ours}:"
     for entry in sources:
-        yield f"# {entry.place}: {entry.line}"
+        yield from _source(entry)
         yield f"- {_scalar(_kept(entry.value) if ours == 'monitor' else entry.value)}"
+
+
+def _source(entry: Entry) -> Iterator[str]:
+    yield f"# {entry.place}: {entry.line}"
+    if entry.note:
+        yield f"#   {entry.note}"
 
 
 def _comment(entry: Entry) -> Iterator[str]:

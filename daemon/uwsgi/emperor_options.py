@@ -121,6 +121,8 @@ ROWS: Final = (
         "hook-emperor-start", "hook-emperor-stop", "hook-emperor-reload", "hook-emperor-lost",
     ),
     _needless("a keeper stays above the daemon", "master", "no-orphans", "master-as-root"),
+    _needless("all sources are built in", "imperial-monitor-list", "imperial-monitors-list"),
+    _needless("the keeper adopts what a vassal leaves behind", "emperor-subreaper"),
     _needless("SIGTERM stops the daemon and its vassals", "die-on-term"),
     _needless("the daemon removes its own sockets", "vacuum"),
     _needless(
@@ -128,7 +130,11 @@ ROWS: Final = (
         "single-interpreter", "enable-threads", "threads", "processes", "workers", "thunder-lock",
         "harakiri", "buffer-size", "listen", "max-requests", "cheaper*", "reload-mercy",
         "worker-reload-mercy", "disable-logging", "ignore-sigpipe", "ignore-write-errors",
-        "disable-write-exception", "close-on-exec", "memory-report", "strict",
+        "disable-write-exception", "close-on-exec", "memory-report", "strict", "reload-on-*",
+        "evil-reload-on-*", "home", "pyhome", "virtualenv", "venv", "pythonpath", "python-path",
+        "pp", "callable", "offload-threads", "post-buffering*", "cache*", "enable-metrics",
+        "pcre-jit", "*-timeout", "route*", "cheap", "static-*", "max-worker-lifetime",
+        "manage-script-name", "gevent*", "async", "so-keepalive", "harakiri-verbose",
     ),
     _needless(
         "a vassal loads its own plugins, and all sources are built in", "plugins", "plugin",
@@ -149,6 +155,23 @@ ROWS: Final = (
     ),
     _warned("use emperor-ctl in place of the pipe", "master-fifo"),
     _warned(
+        "use emperor-ctl in place of the socket", "emperor-command-socket", "emperor-trigger-socket"
+    ),
+    _warned(
+        "each vassal starts; emperor-ctl stop NAME keeps one down until emperor-ctl start NAME",
+        "emperor-wait-for-command*",
+    ),
+    _warned(
+        "write the setting into [emperor] of each config", "emperor-chdir-attr",
+        "emperor-wrapper-attr", "emperor-fork-server-attr", "emperor-collect-attr*",
+    ),
+    _warned("write them into the URL: amqp://USER:PASSWORD@HOST/VHOST", "emperor-amqp-*"),
+    _warned("use emperor-ctl reload", "touch-*"),
+    _warned("write After= or a condition into the unit", "wait-for-*"),
+    _warned(
+        "write Environment= or UnsetEnvironment= into the unit", "unenv", "envdir", "early-envdir"
+    ),
+    _warned(
         "--user and --tyrant need no capability; for vassals, AmbientCapabilities= is in the unit",
         "cap",
     ),
@@ -161,7 +184,9 @@ ROWS: Final = (
         "write the Limit directives into the unit, as LimitNOFILE=; in [emperor], as nofile",
         "limit-*", "max-fd", "rlimit-*",
     ),
-    _warned("write CPU and memory limits into [emperor]", "cgroup*", "cpu-affinity", "nice"),
+    _warned(
+        "write CPU and memory limits into [emperor]", "cgroup*", "cpu-affinity", "nice", "prio"
+    ),
     _warned("the daemon answers no requests, so nothing listens there",
         "http-socket", "https-socket", "*socket"),
     _refused(
@@ -172,12 +197,16 @@ ROWS: Final = (
     _refused(
         RIGHTS,
         "write namespaces into the unit, as PrivateNetwork=, and start by --config",
-        "emperor-use-clone", "unshare", "unshare2", "setns*", "jail*", "use-clone",
+        "emperor-use-clone", "unshare", "unshare2", "setns*", "jail*", "use-clone", "ns",
+        "ns-*", "namespace*",
     ),
     _refused(
         RIGHTS,
         "write RootDirectory= into the unit, and start by --config",
         "chroot", "pivot-root", "pivot_root",
+    ),
+    _refused(
+        RIGHTS, "write User= and SupplementaryGroups= into the unit", "no-initgroups"
     ),
     _refused(RIGHTS, "write umask into [emperor] of a file for vassal-defaults", "umask"),
     _refused(
@@ -201,7 +230,8 @@ ROWS: Final = (
         PROGRAM,
         "make it a vassal of its own, or a unit: command in [emperor] runs any program",
         "attach-daemon*", "attach-control-daemon", "smart-attach-daemon*", "mule", "mules", "farm",
-        "spooler", "exec-*", "hook-*", "mount-*", "umount-*", "call-*",
+        "spooler", "exec-*", "hook-*", "mount-*", "umount-*", "call-*", "touch-exec",
+        "worker-exec*", "timer", "signal-timer", "rbtimer", "signal-rbtimer",
     ),
     _refused(PROGRAM, "make it a systemd timer", "cron", "cron2", "unique-cron", "*-cron"),
     _refused(PROGRAM, "make it a vassal of its own, which is in the legion", "legion*"),
@@ -215,7 +245,8 @@ ROWS: Final = (
         REQUESTS,
         "make the application a vassal of its own",
         "module", "wsgi", "wsgi-file", "mount", "paste", "ini-paste*", "psgi",
-        "rack", "rails", "php-app", "cgi", "pyargv", "static-map", "check-static",
+        "rack", "rails", "php-app", "cgi", "pyargv", "static-map", "static-map2", "check-static",
+        "file", "eval", "pyrun", "wsgi-lite", "pecan", "web3", "import", "*-import",
     ),
 )
 # fmt: on

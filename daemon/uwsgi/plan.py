@@ -22,7 +22,10 @@ _ROOT: Final = ("root", "0")
 _PATHS: Final = ("dir", "glob")
 _LONGEST: Final = 120  # characters of a value that are told
 _MANY: Final = (Kind.MANY, Kind.MONITOR)
-_UNKNOWN: Final = "an emperor has no such option"
+_UNKNOWN: Final = "it is no option of an emperor, and has no effect"
+_COMMENT: Final = re.compile(r"\s[;#]")
+_NO_COMMENT: Final = "uWSGI takes the comment as a part of the value; move it to its own line"
+_WORDS: Final = ("exec-as-vassal", "exec-as-emperor", "start-hook", "stop-hook", "on-demand-exec")
 
 
 @dataclasses.dataclass(slots=True)
@@ -35,11 +38,13 @@ class Entry:
     ours: str = ""
     value: str = ""
     rule: str = ""
+    note: str = ""  # a likely mistake in an option that is taken
 
     @property
     def place(self) -> str:
         """The file and the line."""
-        return f"{shown(self.option.file)}:{self.option.line}"
+        line = f":{self.option.line}" if self.option.line else ""
+        return f"{shown(self.option.file)}{line}"
 
     @property
     def line(self) -> str:
@@ -55,7 +60,7 @@ class Entry:
         return shown(f"{self.option.key} = {written}")
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.line}: {self.text}"
+        return f"{self.place}: {self.line}: {self.text or self.note}"
 
 
 @dataclasses.dataclass(slots=True)
@@ -133,7 +138,9 @@ def _taken(option: Option, row: Row, plan: Plan) -> Entry:
         plan.environment[name] = text
         told = f'write Environment="{name}=…" into the unit'
         return Entry(option, Fate.TAKEN, told)
-    return Entry(option, Fate.TAKEN, "", ours, value)
+    url = row.kind is Kind.MONITOR and "://" in value
+    mistaken = _COMMENT.search(value) and not url and ours not in _WORDS
+    return Entry(option, Fate.TAKEN, "", ours, value, note=_NO_COMMENT if mistaken else "")
 
 
 def _settle_directory(plan: Plan) -> None:

@@ -12,8 +12,8 @@ inherited is replaced.
 import dataclasses
 import os
 import stat
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
 
 from . import logic, magic, references
 from .errors import Unreadable
@@ -64,6 +64,24 @@ def read(path: str) -> list[Option]:
     return reader.options
 
 
+class Given(NamedTuple):
+    """An option that stands on no line of a config: on a command line, or in a unit."""
+
+    line: int
+    key: str
+    value: str
+
+
+def read_given(file: str, given: Iterable[Given]) -> list[Option]:
+    """As ``read``, of options that a file with a command line of uWSGI has. Raises Unreadable."""
+    reader = _Reader(file)
+    for each in given:
+        reader.give(file, each)
+    reader.refer()
+    reader.inherit()
+    return reader.options
+
+
 class _Reader:
     def __init__(self, path: str) -> None:
         self.options: list[Option] = []
@@ -106,6 +124,11 @@ class _Reader:
             self._add(line.key, line.value)
         self._at = before
         self._depth -= 1
+
+    def give(self, file: str, given: Given) -> None:
+        """Add an option of a command line."""
+        self._at = Option(given.key, given.value, file, given.line, given.value)
+        self._add(given.key, given.value)
 
     def _parsed(self, given: str, file: str, section: str, ending: str) -> Iterator[Line]:
         text = self._text(file)

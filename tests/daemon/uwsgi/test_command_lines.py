@@ -1,0 +1,168 @@
+"""Emperors that a command line starts: in a unit, in a job of Upstart, in a script, on its own."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from emperord.daemon.main import main
+from support.serving import serving
+from support.vassals import Application, free_port
+
+from ..conftest import MakeDaemon
+
+PLACES = {
+    "unit.service": """\
+[Unit]
+Description=Sites
+
+[Service]
+Environment=REGION=north
+WorkingDirectory={folder}
+ExecStart=/opt/venv/bin/uwsgi --master --emperor ${SITES} --die-on-term \\
+    --vassal-set greeting=hello
+Environment=SITES={folder}/vassals
+KillSignal=SIGQUIT
+Type=notify
+""",
+    "job.conf": """\
+description "sites"
+start on runlevel [2345]
+env SITES={folder}/vassals
+env REGION="north"
+pre-start script
+    uwsgi --emperor /nowhere
+end script
+respawn
+exec uwsgi --emperor "$SITES/*.ini" --vassals-set greeting=hello
+""",
+    "programs.conf": """\
+[program:sites]
+command = /opt/venv/bin/uwsgi -M --emperor=%(here)s/vassals --vassal-set greeting=hello
+environment = REGION="north"
+""",
+    "start.sh": """\
+#!/bin/sh
+SITES={folder}
+REGION=north nohup uwsgi \\
+    --emperor "$SITES/vassals" \\
+    --vassal-set greeting=hello > /dev/null 2>&1 &
+nginx -g 'daemon off;'
+""",
+}
+
+
+def check(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["--check", *arguments])
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_an_emperor_starts_from_the_file_that_started_it(
+    name: str, make_daemon: MakeDaemon, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text(PLACES[name].replace("{folder}", str(tmp_path)))
+    daemon = make_daemon("--from", str(path), monitors=[])
+    app = Application(tmp_path)
+    (daemon.vassals / "app.ini").write_text(app.config("%(greeting)"))
+    daemon.start()
+    assert serving(daemon, app, "hello").environ["REGION"] == "north"
+    daemon.stop()
+
+
+def test_a_command_line_is_enough(make_daemon: MakeDaemon, tmp_path: Path) -> None:
+    line = (
+        f"sudo uwsgi --master --die-on-term --emperor {tmp_path}/vassals --pcre-jit"
+        f" --emperor-stats 127.0.0.1:{free_port()} --logto {tmp_path}/log --touch-reload /x"
+        " --vassal-set greeting=hello &"
+    )
+    daemon = make_daemon("--from", line, monitors=[])
+    app = Application(tmp_path)
+    (daemon.vassals / "app.ini").write_text(app.config("%(greeting)"))
+    daemon.start()
+    serving(daemon, app, "hello")
+    told = "--from: command line: touch-reload = /x: use emperor-ctl reload"
+    assert told in (tmp_path / "log").read_text()
+    daemon.stop()
+
+
+def test_migrate_writes_the_options_with_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "sites.service"
+    path.write_text(
+        "[Service]\n"
+        "ExecStartPre=/bin/mkdir -p /run/sites\n"
+        "ExecStart=/usr/bin/uwsgi --emperor /srv/*/uwsgi.ini --uid=http --vassals-inherit /b.ini\n"
+        "User=web\nGroup=www\nRestart=always\n"
+    )
+    done = CliRunner().invoke(main, ["--migrate", str(path)])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert (
+        done.stdout
+        == f"""\
+# The options of {path}, by 'emperor --migrate'.
+monitor:
+# {path}:3: emperor = /srv/*/uwsgi.ini
+- "/srv/*/uwsgi.ini"
+# {path}:3: uid = http
+# {path}:4: uid = web
+# {path}:5: gid = www
+user: web:www
+vassals-inherit:
+# {path}:3: vassals-inherit = /b.ini
+- /b.ini
+# {path}:2: ExecStartPre = …
+#   warned of: keep the unit, and have its ExecStart run 'emperor --from' with the command line
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("uwsgi --emperor", "command line: --emperor has no value"),
+        ("uwsgi --emperor /v -W", "command line: -W is no option of uWSGI"),
+        ("uwsgi --emperor /v/a /v/b", "/v/b is no option, and no config: quote a pattern"),
+        ("uwsgi --ini /none.ini", "command line: /none.ini cannot be read"),
+        ("uwsgi --http :80 --module x", "command line starts no emperor of uWSGI"),
+        ("uwsgi --emperor /a; uwsgi --emperor /b", "command line starts 2 emperors"),
+        ("uwsgi --emperor $NOT_SET_HERE/v", "$NOT_SET_HERE is not set here; set it"),
+        ("uwsgi --emperor $(pwd)/v", "its command line runs another command"),
+        ("uwsgi --emperor /v --cron '1 2 3 4 5 x'", "cron = 1 2 3 4 5 x: make it a systemd timer"),
+        ("uwsgi --emperor /v --emperor-cap setuid", "write CapabilityBoundingSet= into the unit"),
+    ],
+)
+def test_a_line_that_cannot_be_taken_is_told(line: str, told: str) -> None:
+    done = check("--from", line)
+    assert done.exit_code == 2
+    assert told in done.stderr
+
+
+def test_a_file_without_an_emperor_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "app.ini"
+    path.write_text("[uwsgi]\nmaster = true\n[other]\nemperor = /v\n")
+    told = f"{path} has no line emperor = in this section; FILE:SECTION reads another one"
+    assert told in check("--from", str(path)).stderr
+    (tmp_path / "notes").write_text("nothing\n")
+    assert "starts no emperor of uWSGI" in check("--from", str(tmp_path / "notes")).stderr
+
+
+def test_an_emperor_beside_other_programs_becomes_no_vassal(tmp_path: Path) -> None:
+    path = tmp_path / "all.conf"
+    path.write_text(
+        "[program:sites]\ncommand=uwsgi --emperor /v\n[program:queue]\ncommand=/srv/queue\n"
+    )
+    done = CliRunner().invoke(main, ["--migrate", str(path), "-o", str(tmp_path / "v")])
+    assert done.exit_code == 0
+    assert sorted(each.name for each in (tmp_path / "v").iterdir()) == [
+        "queue.ini",
+        "sites.ini.off",
+    ]
+    assert "this is an emperor of uWSGI, and no vassal; 'emperor --from'" in done.stderr
+
+
+def test_a_comment_behind_a_value_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "emperor.ini"
+    path.write_text("[uwsgi]\nemperor = /v  ; the sites\nemperor-stats = 127.0.0.1:1  ; numbers\n")
+    told = "uWSGI takes the comment as a part of the value; move it to its own line"
+    assert told in check("--from", str(path)).stderr
+    migrated = CliRunner().invoke(main, ["--migrate", str(path)]).stdout
+    assert f'# {path}:2: emperor = /v  ; the sites\n#   {told}\n- "/v  ; the sites"\n' in migrated
