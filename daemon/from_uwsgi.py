@@ -57,10 +57,8 @@ def load(context: click.Context, path: str) -> Plan | None:
         if name in _RIGHTS_OF_ROOT and os.geteuid() != 0:
             continue  # as uWSGI, which ignores uid and gid then
         option = known[name]
-        # Both lines have the whole user. The line of uid is told where there is no such user.
-        both = [each for each in plan.entries if each.ours == ours == "user"]
-        for entry in sorted(both, key=lambda each: each.option.key.endswith("gid")) or entries:
-            _check(entry, option, context)
+        for entry in entries:
+            _check(entry, plan, option, context)
         several = option.multiple or option.nargs == -1
         values = [entry.value for entry in entries]
         defaults[name] = values if several else values[-1]
@@ -91,7 +89,8 @@ def is_config(path: str) -> bool:
     try:
         return _has_monitor(_started(path))
     except (click.BadParameter, Unreadable):
-        return kind is None  # no other reader would take it, so its flaw is told
+        # No other reader would take it, so its flaw is told.
+        return kind is None and uwsgi_lines.runs_uwsgi(text)
 
 
 def migrate(path: str) -> None:
@@ -186,10 +185,13 @@ def _has_monitor(plan: Plan) -> bool:
     return "monitor" in plan.values()
 
 
-def _check(entry: Entry, option: click.Parameter, context: click.Context) -> None:
+def _check(entry: Entry, plan: Plan, option: click.Parameter, context: click.Context) -> None:
     """Raise BadParameter, with the line, for a value that the option does not take."""
     try:
         option.type.convert(entry.value, option, context)
     except click.BadParameter as wrong:
+        if "there is no user" in wrong.message:  # the line of gid has the whole user as well
+            users = [each for each in plan.entries if each.ours == entry.ours]
+            entry = next(each for each in users if each.option.key.endswith("uid"))
         note = f"; {entry.note}" if entry.note else ""
         raise click.BadParameter(f"{entry.place}: {entry.line}: {wrong.message}{note}") from None

@@ -1,7 +1,7 @@
 """Where a file starts uWSGI: a unit, a job of Upstart, a supervisord.conf, or a shell script.
 
-What stands around the command line is found as well: the user, the folder and the environment.
-They are given as options of uWSGI, because they have the same effect. All else is told.
+The reader also finds the user, the folder and the environment around the command line. They become
+options of uWSGI, because they have the same effect. All else is told.
 """
 
 import os
@@ -21,7 +21,7 @@ _SINGLE: Final = re.compile(r"'[^']*'")
 _LITERAL: Final = "\0"  # a dollar sign between single quotes
 _BEFORE: Final = ("exec", "sudo", "nohup", "env", "setsid", "ionice", "nice", "-E", "--")
 _UPSTART: Final = re.compile(r"^\s*(exec|respawn|start on|stop on|script)\b", re.MULTILINE)
-# What changes what the vassals find, but is not done by --from.
+# --from does none of these, and vassals would notice.
 _PREPARES: Final = (
     "ExecStartPre", "ExecStartPost", "ExecStopPost", "EnvironmentFile", "RuntimeDirectory",
     "LimitNOFILE", "UMask", "SupplementaryGroups", "AmbientCapabilities", "PassEnvironment",
@@ -51,7 +51,12 @@ class Started(NamedTuple):
 
 def is_command(text: str) -> bool:
     """Whether the value of --from is a command line, and no file."""
-    return _CALL.search(text) is not None and not os.path.lexists(text)
+    return runs_uwsgi(text) and not os.path.lexists(text)
+
+
+def runs_uwsgi(text: str) -> bool:
+    """Whether a text may have a command line of uWSGI."""
+    return _CALL.search(text) is not None
 
 
 def find(path: str, text: str, environ: Mapping[str, str]) -> list[Started]:
@@ -208,7 +213,7 @@ def _commands(line: str) -> Iterator[list[str]]:
 
 def _behind_program(words: list[str]) -> tuple[list[str], list[str]] | None:
     """The assignments before uWSGI and the words behind it; None if the command is another."""
-    pairs = []
+    pairs: list[str] = []
     for at, word in enumerate(words):
         if _PROGRAM.fullmatch(os.path.basename(word)):
             return pairs, words[at + 1 :]
