@@ -1,7 +1,8 @@
 """Checks the health of vassals that are up, and reports when it is lost and when it is back.
 
-One task looks which checks are due, four times a second, and starts each in a task of its own. The
-first check of a process comes at a random moment within its interval, so that thousands of checks
+One task looks which checks are due, at most four times a second, and starts each in a task of its
+own. It sleeps until the next one is due, or a process is added or gets another config. The first
+check of a process comes at a random moment within its interval, so that thousands of checks
 are spread over it. A check that takes longer than its interval delays the next one of that vassal,
 and no other. A user has a number of checks at once. Those that are above it wait, and count as
 nothing meanwhile.
@@ -12,7 +13,7 @@ checked until it accepts again. The fold decides what follows.
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import trio
@@ -26,7 +27,7 @@ from .context import HostContext
 from .process import Process
 from .readiness import answers
 
-_TICK: Final = 0.25  # seconds between looks
+_TICK: Final = 0.25  # seconds between looks, at least
 _SHARE: Final = 32  # checks of one user at once
 _ALL: Final = 256  # checks at once where vassals have no users of their own
 
@@ -67,6 +68,7 @@ class Health:
         self._commands = context.exec_checks
         self._lookups = context.lookups
         self._known: dict[Process, _Checked] = {}
+        self._changes = 0  # of the processes, that were taken in
         self._shares: dict[int | None, trio.Semaphore] = {}
 
     async def run(self) -> None:
@@ -74,10 +76,22 @@ class Health:
         while True:
             self._look(trio.current_time())
             await trio.sleep(_TICK)
+            if self._changes == self._processes.changes:
+                with trio.move_on_at(self._next()):
+                    await self._processes.wait_change()
+
+    def _next(self) -> float:
+        """Trio's time of the next check."""
+        return min((checked.due for checked in self._known.values()), default=math.inf)
 
     def _look(self, now: float) -> None:
+        """Start what is due. A fleet without checks costs a look for each change of a process."""
+        candidates: Iterable[Process] = filter(self._processes.holds, self._known)
+        if self._changes != self._processes.changes:
+            candidates = self._processes
+        self._changes = self._processes.changes
         known: dict[Process, _Checked] = {}
-        for process in self._processes:
+        for process in candidates:
             with self._tasks.confined(process.name, "health"):
                 plan = health.plan(process.spec.settings)
                 if plan is not None:

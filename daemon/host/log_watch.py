@@ -1,7 +1,9 @@
 """The regular look at the logs of all vassals: their sizes, their names, other daemons.
 
 All logs are looked at in one run of one thread: a thousand hops to a thread cost more than the
-looks themselves.
+looks themselves. While no file in their directory is written to, made, renamed or given away, there
+is nothing to look at. The daemon then sleeps until there is (``directory_changes.py``). A log that
+another machine or a memory mapping writes to makes no such event: ``_SELDOM`` is for these.
 """
 
 import logging
@@ -10,6 +12,7 @@ from typing import Final
 import trio
 
 from . import threads
+from .directory_changes import DirectoryChanges
 from .process import Process
 from .process_table import ProcessTable
 from .vassal_log import LOGROTATE, LogDirectory
@@ -18,34 +21,61 @@ from .vassal_tasks import VassalTasks
 log = logging.getLogger("emperor.host")
 
 _INTERVAL: Final = 2.0  # seconds between looks
+_SELDOM: Final = 60.0  # seconds between looks while nothing seems to change
 
 
 async def watch_logs(logs: LogDirectory, processes: ProcessTable, tasks: VassalTasks) -> None:
     """Cut logs that are too long, and report those that were renamed, until cancelled."""
-    while True:
-        await trio.sleep(_INTERVAL)
-        if await threads.run_sync(logs.look_for_others):
-            log.warning("%s", logs.sharing)
-        try:
-            await threads.run_sync(logs.bound_others)
-        except OSError as problem:
-            log.warning("logs of other users cannot be cut: %s", problem)
-        failed = await threads.run_sync(_look_at, logs, list(processes))
-        for process, error in failed:
-            tasks.fail(process.name, "look after its log", error)
+    changes = DirectoryChanges(logs.directory)
+    try:
+        while True:
+            await trio.sleep(_INTERVAL)
+            # Before the look, so that no change falls in between.
+            armed = await threads.run_sync(changes.arm)
+            if await _look(logs, processes, tasks) and armed:
+                with trio.move_on_after(_SELDOM):
+                    await changes.wait()
+    finally:
+        changes.close()
 
 
-def _look_at(logs: LogDirectory, processes: list[Process]) -> list[tuple[Process, Exception]]:
-    """Look at the logs of these processes; the errors of the daemon's own."""
+async def _look(logs: LogDirectory, processes: ProcessTable, tasks: VassalTasks) -> bool:
+    """Look at all logs; whether all is well, as far as a change of the directory tells.
+
+    It is not where another daemon may leave the directory, or a log could not be cut.
+    """
+    well = True
+    if await threads.run_sync(logs.look_for_others):
+        log.warning("%s", logs.sharing)
+    try:
+        await threads.run_sync(logs.bound_others)
+    except OSError as problem:
+        well = False
+        log.warning("logs of other users cannot be cut: %s", problem)
+    cut, failed = await threads.run_sync(_look_at, logs, list(processes))
+    for process, error in failed:
+        tasks.fail(process.name, "look after its log", error)
+    return well and cut and not failed and not logs.others
+
+
+def _look_at(
+    logs: LogDirectory, processes: list[Process]
+) -> tuple[bool, list[tuple[Process, Exception]]]:
+    """Look at the logs of these processes; whether all were cut, and the daemon's own errors."""
+    cut = True
     failed: list[tuple[Process, Exception]] = []
     for process in processes:
         try:
+            if logs.is_in_order(process.name, process.log_file):
+                process.log_renamed = None
+                continue
             logs.bound(process.name)
             if process.log_file is None:
                 continue
             before = process.log_renamed
             process.log_renamed = logs.renamed_to(process.name, process.log_file, process.pid)
         except OSError as error:
+            cut = False
             log.warning("%s: its log cannot be cut: %s", process.name, error)
             continue
         except Exception as error:
@@ -59,4 +89,4 @@ def _look_at(logs: LogDirectory, processes: list[Process]) -> list[tuple[Process
                 process.log_renamed,
                 LOGROTATE,
             )
-    return failed
+    return cut, failed

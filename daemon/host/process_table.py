@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import trio
+
 from .process import Process
 
 
@@ -13,6 +15,8 @@ class ProcessTable:
 
     def __init__(self) -> None:
         self._by_name: dict[str, dict[int, Process]] = {}  # vassal -> attempt -> process
+        self.changes = 0  # processes that were added, or got another config
+        self._changed = trio.Event()
 
     def get(self, vassal: str, attempt: int | None = None) -> Process | None:
         """The process of an attempt; without one the vassal's that is not to end, if it has one.
@@ -40,6 +44,17 @@ class ProcessTable:
     def add(self, process: Process) -> None:
         """From now on this is the process of its attempt."""
         self._by_name.setdefault(process.name, {})[process.attempt] = process
+        self.note_change()
+
+    def note_change(self) -> None:
+        """A process was added, or runs with another config from now on."""
+        self.changes += 1
+        self._changed.set()
+
+    async def wait_change(self) -> None:
+        """Return when a process is added or gets another config."""
+        self._changed = trio.Event()
+        await self._changed.wait()
 
     def remove(self, process: Process) -> None:
         """Forget a process that is reaped."""

@@ -69,13 +69,16 @@ class StrayProcesses:
         made when no vassal is left.
         """
         leaders = {each.pid for each in processes}
+        before, self._seen = self._seen, {}
+        others = [pid for pid in pids if pid not in leaders]
+        if not others:
+            return
         marks = marks | {each.mark for each in processes}
         tags = {procfs.limit_tag(mark) for mark in marks}
         users = {each.uid for each in processes}
-        before, self._seen = self._seen, {}
-        for pid in pids:
+        for pid in others:
             start = procfs.start_time(pid)
-            if pid in leaders or start is None or self._is_attributed(pid, marks, tags, processes):
+            if start is None or self._is_attributed(pid, marks, tags, processes):
                 continue
             uid = procfs.owner(pid)
             if uid is None or self._is_ours(pid, uid):

@@ -103,6 +103,11 @@ class LogDirectory:
             )
         self._canonical = os.path.realpath(path)  # as /proc names it
 
+    @property
+    def directory(self) -> str:
+        """The path of the directory."""
+        return self._path
+
     def path(self, vassal: str) -> str:
         return os.path.join(self._path, log_name(vassal))
 
@@ -239,6 +244,17 @@ class LogDirectory:
         except OSError:
             return ""
         return "\n".join(lines[-LAST_LINES:])
+
+    def is_in_order(self, vassal: str, file: LogFile | None) -> bool:
+        """Whether nothing need be done about a log: one look tells, where that is so."""
+        if file is None:
+            return False
+        try:
+            status = os.lstat(self.path(vassal))
+        except FileNotFoundError:
+            return False
+        same = LogFile(status.st_dev, status.st_ino) == file
+        return same and not older_parts.is_over(status, self._limit)
 
     def bound(self, vassal: str) -> bool:
         """Cut the log if it is over the limit; unless none is kept, its end stays as ``.1``.

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Final, NamedTuple
 
 import msgspec
+import trio
 
 from ...monitors import contract as c
 
@@ -34,6 +35,13 @@ class Deferred:
     def __init__(self) -> None:
         self._changes: dict[str, dict[str, _Change]] = {}
         self._counts: Counter[tuple[str, str]] = Counter()  # by source and account
+        self._added = trio.Event()
+
+    async def wait(self) -> None:
+        """Return when a change waits."""
+        while not self:
+            self._added = trio.Event()
+            await self._added.wait()
 
     def add(self, source: Source, name: str, seen: c.Seen, account: str) -> bool:
         """A change waits. Whether it is the only one of its account and source."""
@@ -47,6 +55,7 @@ class Deferred:
             self.drop(url, next(iter(changes)))
         changes[name] = _Change(account, source, seen)
         self._counts[url, account] += 1
+        self._added.set()
         return alone
 
     def drop(self, url: str, name: str) -> None:

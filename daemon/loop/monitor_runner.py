@@ -109,6 +109,7 @@ class MonitorRunner:
                     yield from self._translated(fleet, source, touched)
 
         while True:
+            await self._observer.deferred.wait()
             await trio.sleep(_ROOM)
             if self._observer.deferred:
                 await self._tell(meaning)

@@ -7,7 +7,8 @@ without PSI have the run queue instead (``/proc/loadavg``).
 
 The figures become steps from 0 (idle) to 4 (saturated). The fold is told of a change of
 steps while a vassal waits for a slot, at most once a second. Steps are not recorded otherwise, so
-an idle fleet writes nothing.
+an idle fleet writes nothing, and nothing is read for it. After such a time the kernel's own mean of
+the last ten seconds is the first figure.
 """
 
 import os
@@ -26,6 +27,7 @@ from ..core.fleet import Fleet, Pressure
 
 PERIOD: Final = 1.0  # seconds between looks
 _SHORTEST: Final = 0.5  # seconds; a shorter time says little
+_LONGEST: Final = 5.0  # seconds; the share of a longer time says little of the present
 
 # Percent of the time from which each step begins. Busy processors are shared fairly, and a start
 # waits more than it works. So processors alone never take more than half of the way to the floor:
@@ -51,6 +53,11 @@ class _Level:
         self._falls = [threshold * _BACK for threshold in thresholds]
         self._mean = first
         self.step = bisect_right(thresholds, first)
+
+    def restart(self, value: float) -> None:
+        """The mean is of long ago: begin with this value."""
+        self._mean = value
+        self.step = bisect_right(self._rises, value)
 
     def add(self, value: float) -> None:
         self._mean = (self._mean + value) / 2
@@ -80,10 +87,13 @@ class Stalls:
         if elapsed >= _SHORTEST:
             self._at = now
             for name, (line, _) in self._FILES.items():
-                _, total = self._read(name, line)
+                recent, total = self._read(name, line)
                 stalled = (total - self._totals[name]) / 1e6
                 self._totals[name] = total
-                self._levels[name].add(min(100.0, 100.0 * stalled / elapsed))
+                if elapsed > _LONGEST:
+                    self._levels[name].restart(recent)
+                else:
+                    self._levels[name].add(min(100.0, 100.0 * stalled / elapsed))
         return Pressure(**{name: level.step for name, level in self._levels.items()})
 
     def _read(self, name: str, line: str) -> tuple[float, int]:
@@ -155,7 +165,7 @@ class PressureWatch:
         self._wanted.set()
 
     async def run(self, present: Callable[[], Fleet]) -> None:
-        """Look each second, so that the pressure is known when a vassal begins to wait."""
+        """Look when a vassal begins to wait for a slot, and each second while one does."""
         while True:
             seen, fleet = self._read(), present()
             self._wanted = trio.Event()
@@ -166,8 +176,7 @@ class PressureWatch:
             elif slots.waits(fleet):
                 await trio.sleep(PERIOD)
             else:
-                with trio.move_on_after(PERIOD):
-                    await self._wanted.wait()
+                await self._wanted.wait()
 
 
 def _is_news(fleet: Fleet, seen: Pressure) -> bool:

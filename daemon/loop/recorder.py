@@ -119,6 +119,7 @@ class Recorder:
     async def watch_appends(self) -> None:
         """Notice an append that hangs. Requests in it may be durable yet, so they wait."""
         while True:
+            await self._stalls.wait()
             await trio.sleep(_LOOK)
             reason = self._stalls.look()
             if reason is not None and self._turn is not None and self.paused is None:

@@ -35,10 +35,11 @@ from ..core.fleet import Fleet
 from ..core.fold import fold
 from ..host import threads
 from ..keeper.link import KeeperLink
-from . import heartbeats, jumps, ports, pressure
+from . import jumps, ports, pressure
 from .clock import Clock
 from .deadlines import Deadlines
 from .handover import Handover
+from .heartbeats import Heartbeats
 from .inbox import Inbox, Request
 from .input_queue import MOST, BarrierInput, InputQueue
 from .monitor_runner import MonitorRunner
@@ -94,15 +95,14 @@ class Shell:
         self._observer.clock = clock.now
         self._deadlines = Deadlines(clock, self.tell)
         self._deadlines.plan_all(fleet)
-        deploys = Deploys() if deploys is None else deploys
-        self._pending = Pending(fleet, deploys, self._deadlines, clock)
-        contents = self._observer.take_contents
-        self._recorder = Recorder(journal, fleet, self._pending, contents, self)
+        self._pending = Pending(fleet, deploys or Deploys(), self._deadlines, clock)
+        self._recorder = Recorder(journal, fleet, self._pending, self._observer.take_contents, self)
         self._input_queue = InputQueue(self._pending.read, trio.current_time, self._observer.size)
         self._inbox = Inbox(self._input_queue)
         self._requests = Requests(self.tell)
         self._pressure = pressure.PressureWatch(gauge, self.tell)
         self._jumps = jumps.JumpWatch(clock, self.tell)
+        self._heartbeats = Heartbeats(fleet, host, self.tell)
         self._news = VassalNews(fleet, host, self.tell)
         self._monitors = MonitorRunner(fleet, self._observer, self._input_queue, self.tell)
         self.handover = Handover(host, self._keeper, self.tell)
@@ -145,10 +145,9 @@ class Shell:
             self._keeper.acknowledge_all()
             nursery.start_soon(self._attend_keeper)
             self._can_answer.set()
-            nursery.start_soon(self._deadlines.watch)
-            nursery.start_soon(heartbeats.watch, self.fleet, self._host, self.tell)
+            for watch in (self._deadlines.watch, self._heartbeats.watch, self.view.run_beside):
+                nursery.start_soon(watch)
             nursery.start_soon(self._recorder.watch_files, self.tell)
-            nursery.start_soon(self.view.run_beside)
             nursery.start_soon(self._monitors.try_deferred)
             nursery.start_soon(self._jumps.run, lambda: self._pending.fleet)
             if started.policy.max_starting_ceiling > started.policy.max_starting:
@@ -271,9 +270,11 @@ class Shell:
         for each in turn.folded:
             fold(self.fleet, each.event)
             self.view.recent.note(each.event)
+            self._heartbeats.note(each.event)
             self.view.waiting.look(each.event.vassal, each.actions)
             for level, text in each.lines:
                 log.log(level, "%s", text)
+        self._notifier.note_change()
         for action, at in turn.ordered:
             if turn.waited:  # the patience or the mercy counts from the order that is carried out
                 self._deadlines.postpone(self._pending.fleet, action, self._clock.now() - at)

@@ -26,17 +26,25 @@ class Stalls:
     def __init__(self) -> None:
         self._limiter = trio.CapacityLimiter(1)
         self._began: float | None = None  # trio's time; None while no append runs
+        self._begun = trio.Event()
         self._scope = trio.CancelScope()
 
     async def run(self, append: Callable[[*Ts], None], *args: *Ts, known: bool) -> None:
         """Append in a thread. A cancelled caller waits for it, unless it is ``known`` to hang."""
         self._began = trio.current_time()
+        self._begun.set()
         self._scope = trio.CancelScope(shield=not known)
         try:
             with self._scope:
                 await threads.run_sync(append, *args, limiter=self._limiter, abandon_on_cancel=True)
         finally:
             self._began = None
+
+    async def wait(self) -> None:
+        """Return when an append runs."""
+        if self._began is None:
+            self._begun = trio.Event()
+            await self._begun.wait()
 
     def look(self) -> str | None:
         """Why nothing can be recorded now, if an append hangs. Its caller need not wait."""

@@ -10,7 +10,7 @@ import trio
 
 from ...monitors.names import shown
 
-_OFTEN: Final = 1.0  # seconds between two looks at the status
+_OFTEN: Final = 1.0  # seconds between two looks at the status, at least
 
 
 class Notifier:
@@ -21,6 +21,7 @@ class Notifier:
         if self._address.startswith("@"):
             self._address = "\0" + self._address[1:]
         self._told: dict[str, str] = {}
+        self._stale = trio.Event()  # the status may be another one
         watched = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         microseconds = environ.get("WATCHDOG_USEC", "") if watched else ""
         self._interval = int(microseconds) / 2e6 if microseconds.isdigit() else 0.0
@@ -41,9 +42,15 @@ class Notifier:
             self.tell("WATCHDOG=1")
             await trio.sleep(self._interval)
 
+    def note_change(self) -> None:
+        """The status of the daemon may have changed."""
+        self._stale.set()
+
     async def keep_status(self, status: Callable[[], str]) -> None:
         """Tell the status when it has changed; returns at once without systemd."""
         while self._address:
+            self._stale = trio.Event()
             if (now := status()) != self._told.get("STATUS"):
                 self.tell(f"STATUS={now}")
             await trio.sleep(_OFTEN)
+            await self._stale.wait()

@@ -47,6 +47,10 @@ class ReportedState:
             self.device = survey.device
         return Listing(found.seen, refused)
 
+    def again(self) -> Listing:
+        """The listing of files that are all as they were told."""
+        return Listing({name: record.seen for name, record in self.records.items()})
+
     def settle(self, found: Scan, looked: Iterable[str]) -> None:
         """These names were looked at during the rescan. That look counts, not what it found."""
         for name in looked:

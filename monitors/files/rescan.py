@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from .. import names
 from ..os_errors import error_text
 from . import fair_queue
+from .directory_marks import Marks, marks
 from .links import trail
 from .scan import Scan
 from .survey import Searched, Survey
@@ -23,6 +24,7 @@ class Rescan:
         self, place: Searched, watches: Watches, scan: Callable[[Survey], Scan], *, tyrant: bool
     ) -> None:
         self.reason = ""
+        self.marks: Marks | None = None  # of the directories, at its end
         self._place = place
         self._watches = watches
         self._scan = scan
@@ -59,3 +61,5 @@ class Rescan:
                 path = error.filename if isinstance(error.filename, str) else root
                 self.reason = f"{names.shown(path)}: {error_text(error)}"
         self._watches.keep(self.survey.watched)
+        watched = self.survey.watched.items()
+        self.marks = marks({path: bool(directory.folders) for path, directory in watched})

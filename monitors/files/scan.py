@@ -81,10 +81,13 @@ class Scan:
         self.refused: dict[str, str] = {}
         # Names that are to be read, and were not, with the owner of each.
         self.put_off: dict[str, int] = {}
+        # A file may change without an event of its directory: it has hard links, or a mount.
+        self.has_blind_spots = False
 
     def folder(self, folder: ConfigFolder, directory: int) -> Iterator[None]:
         """Take in one folder, open as ``directory``. Raises OSError if it cannot be listed."""
         others = [] if folder.only is None else [folder.only]
+        self.has_blind_spots |= folder.only is not None  # hard links of that one are not counted
         if folder.only is None:
             yield from self._unchanged(folder, directory, others)
         for file in others:
@@ -123,7 +126,10 @@ class Scan:
                         status.st_dev,
                         status.st_size,
                     )
-                    if entry.is_symlink():
+                    linked = entry.is_symlink()
+                    if status.st_nlink > 1 or (not linked and entry.inode() != status.st_ino):
+                        self.has_blind_spots = True
+                    if linked:
                         link = entry.stat(follow_symlinks=False)
                         signature = (*signature, link.st_ino, link.st_ctime_ns)
                     if beside:

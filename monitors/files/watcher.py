@@ -9,6 +9,8 @@ The files of one tenant never wait for all files of another. Changed names are t
 pieces, between which such batches are looked at and told. It reads for a limited time only. It puts
 off the files that it does not reach: they stay as they are known, and are read in batches.
 
+Where inotify tells of every change, a rescan need not look at each file (``stillness``).
+
 ``changes`` sorts the events, ``rescan`` and ``survey`` look at everything, and ``single_files``
 looks at a batch. ``reported_state`` turns the findings into observations, and ``observation_queue``
 tells them in order. Everything that may block runs in one thread at a time. While that thread
@@ -40,6 +42,7 @@ from .reported_state import ReportedState
 from .rescan import Rescan
 from .scan import ConfigFolder, Scan
 from .single_files import FileExaminer
+from .stillness import Stillness
 from .survey import Searched, Survey
 from .watches import Watches
 
@@ -115,6 +118,7 @@ class FileWatcher:
         self._reader = Reader(options, place.cwd)
         self._changes = Changes(options, watches, self._turn_of)
         self._reported = ReportedState(allowance, self._changes)
+        self._stillness = Stillness(options, watches, self._changes)
         self._folders: (
             dict[str, tuple[ConfigFolder, Key]] | ChainMap[str, tuple[ConfigFolder, Key]]
         ) = {}
@@ -135,7 +139,8 @@ class FileWatcher:
             examines = self._changes.pending and not self._failed
             due = now >= self._next or (self._changes.rescan and now >= self._earliest)
             if due and not self._teller.is_listing and not (scanned and examines):
-                await self._rescan(now)
+                if not await self._is_still(now):
+                    await self._rescan(now)
                 scanned = True
             elif examines:
                 await self._examine()
@@ -168,6 +173,22 @@ class FileWatcher:
 
     # All at once
 
+    async def _is_still(self, now: float) -> bool:
+        """Whether all is as it was. If so, the listing is told again without a look at files."""
+        if self._failed or not self._stillness.may_be(now):
+            return False
+        try:
+            still = await self._runner.run(self._stillness.is_so)
+        except Stalled:
+            still = False  # the rescan says so
+        await self._changes.take()
+        if not still or not self._stillness.may_be(now):
+            self._stillness.disturb()
+            return False
+        self._next = max(now + self._options.freq, trio.current_time())
+        await self._teller.put(self._reported.again())
+        return True
+
     async def _rescan(self, now: float) -> None:
         changes = self._changes
         changes.rescan = False
@@ -186,8 +207,13 @@ class FileWatcher:
         await changes.take()
         reason = rescan.reason or self._unmounted(survey)
         if reason:
+            self._stillness.disturb()
             await self._fail(reason)
             return
+        if looked or self._failed or self._spent or not self._reported.is_listed:
+            self._stillness.disturb()
+        else:
+            self._stillness.note(rescan, len(self._reported.records), now)
         self._failed = False
         self._reported.settle(found, looked)
         for name in changes.moved | changes.missing.keys():
@@ -267,6 +293,7 @@ class FileWatcher:
     async def _examine(self) -> set[str]:
         """Look at a batch, and tell of it. The names that were looked at."""
         changes = self._changes
+        self._stillness.disturb()
         batch: dict[str, How] = {}
         try:
             if unsorted := changes.pending.unsorted():

@@ -13,7 +13,7 @@ import contextlib
 import errno
 import logging
 import threading
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import Final
 
 import trio
@@ -97,6 +97,10 @@ class Watches:
             self._forget(path)
             self._by_path[path] = number
             self._paths.setdefault(number, set()).add(path)
+
+    def cover(self, paths: Iterable[str]) -> bool:
+        """Whether each of these directories is watched."""
+        return self._inotify is not None and all(path in self._by_path for path in paths)
 
     def keep(self, paths: Container[str]) -> None:
         """Watch nothing but these any longer."""

@@ -1,0 +1,91 @@
+"""Logs are looked at when one of them may have changed."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from emperord.daemon.host.directory_changes import DirectoryChanges
+from emperord.daemon.host.log_watch import watch_logs
+from emperord.daemon.host.news import Outbox
+from emperord.daemon.host.process_table import ProcessTable
+from emperord.daemon.host.vassal_log import LogDirectory
+from emperord.daemon.host.vassal_tasks import VassalTasks
+
+
+class Counted(LogDirectory):
+    """Counts the looks."""
+
+    looks = 0
+
+    def look_for_others(self) -> bool:
+        self.looks += 1
+        return super().look_for_others()
+
+
+def test_logs_that_nothing_writes_to_are_seldom_looked_at(tmp_path: Path) -> None:
+    logs = Counted(str(tmp_path / "logs"), 1000)
+
+    async def hour() -> None:
+        with trio.move_on_after(3600):
+            await watch_logs(logs, ProcessTable(), VassalTasks(Outbox()))
+
+    trio.run(hour, clock=trio.testing.MockClock(autojump_threshold=0.01))
+    logs.close()
+    assert 50 < logs.looks < 70
+
+
+def test_logs_are_looked_at_all_the_time_where_nothing_tells(tmp_path: Path) -> None:
+    logs = Counted(str(tmp_path / "logs"), 1000)
+    other = LogDirectory(str(tmp_path / "logs"), 1000)
+    other.look_for_others()  # it has the lock, which no event says that it gives back
+
+    async def minute() -> None:
+        with trio.move_on_after(60):
+            await watch_logs(logs, ProcessTable(), VassalTasks(Outbox()))
+
+    trio.run(minute, clock=trio.testing.MockClock(autojump_threshold=0.01))
+    other.close()
+    assert logs.looks >= 25
+
+
+def _append(folder: Path) -> None:
+    with (folder / "a.log").open("a") as log:
+        log.write("more")
+
+
+def _rename(folder: Path) -> None:
+    (folder / "a.log").rename(folder.parent / "a.log")
+
+
+def _make(folder: Path) -> None:
+    (folder / "b.log").touch()
+
+
+def _chmod(folder: Path) -> None:
+    (folder / "a.log").chmod(0o600)
+
+
+@pytest.mark.parametrize("change", [_append, _rename, _make, _chmod])
+async def test_a_change_of_a_file_is_told(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    folder = tmp_path / "logs"
+    os.mkdir(folder)
+    (folder / "a.log").touch()
+    changes = DirectoryChanges(str(folder))
+    for _ in range(2):
+        assert changes.arm()
+        with trio.move_on_after(0.05) as quiet:
+            await changes.wait()
+        assert quiet.cancelled_caught
+    change(folder)
+    await changes.wait()
+    assert changes.arm()
+    changes.close()
+
+
+def test_what_cannot_be_watched_counts_as_changed(tmp_path: Path) -> None:
+    changes = DirectoryChanges(str(tmp_path / "none"))
+    assert not changes.arm()
+    changes.close()
