@@ -312,7 +312,8 @@ class Checkpoint(Body, frozen=True):
 class OperatorRequested(ByOperator, frozen=True):
     """A person asked. The event's vassal is None when all are meant. ``reason`` is the person's.
 
-    A ``rollback`` is to the config ``back_to``, which a source gave in event ``deploy``.
+    A ``rollback`` is to the config ``back_to``, which a source gave in event ``deploy``. A ``stop``
+    with ``keep_listening`` leaves the vassal's addresses open.
     """
 
     request: Request
@@ -320,6 +321,12 @@ class OperatorRequested(ByOperator, frozen=True):
     reason: str = ""
     back_to: Spec | None = None
     deploy: int | None = None
+    keep_listening: bool = False
+
+    @property
+    def asked(self) -> str:
+        """The request with its option, as an operator gives it."""
+        return f"{self.request} --keep-listening" if self.keep_listening else self.request
 
 
 class RequestRefused(ByOperator, frozen=True):

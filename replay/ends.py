@@ -74,7 +74,7 @@ def _reason(reader: Reader, cause: Row, kills: bool, name: str | None) -> str:
         case e.DeadlinePassed():
             return _overdue(reader, cause, body)
         case e.OperatorRequested():
-            return f"{body.request} by an operator (event {cause[0]})"
+            return f"{body.asked} by an operator (event {cause[0]})"
         case e.DaemonStopping():
             return f"the daemon stops ({body.reason})"
     if cause[4] not in (None, name):

@@ -69,7 +69,7 @@ def essence(body: e.Body) -> str:
         case e.ClockJumped():
             return jump_text(body).removeprefix("clock jumped ")
         case e.OperatorRequested():
-            return f"{body.request} by {operator(body)}{_reason(body.reason)}"
+            return f"{body.asked} by {operator(body)}{_reason(body.reason)}"
         case e.RequestRefused():
             return _refused(body)
     return shown(getattr(body, "reason", ""))

@@ -33,6 +33,9 @@ def hold_facts(reader: Reader, vassal: Vassal, seq: int) -> Iterator[tuple[str, 
         yield "stopped by", "an operator; the event is not in this file"
         return
     yield "stopped by", f"{_by(stop)}, {stamp(stop.at)} (event {stop.seq})"
+    if vassal.listens:
+        ways = "clients wait at its addresses, as its operator wanted (stop --keep-listening)"
+        yield "listens", ways if vassal.unopened is None else f"not: {shown(vassal.unopened)}"
     waiting = [event for event in _since(reader, vassal, stop, seq) if event.kind in DEPLOYED]
     if waiting:
         yield "waits for it", f"{_number(len(waiting), 'change')} ({_events(waiting)})"

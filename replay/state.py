@@ -9,7 +9,7 @@ from ..daemon.cli.vassals import hold_text
 from ..daemon.core.end_text import ago, restarts_text
 from ..daemon.core.ends import often_since, restarts
 from ..daemon.core.fleet import Fleet, Vassal
-from ..daemon.core.records import hold_record, next_try, noted_until, phase_of
+from ..daemon.core.records import hold_record, listens, next_try, noted_until, phase_of
 from ..daemon.core.running import (
     due_text,
     in_line,
@@ -95,10 +95,11 @@ def _trouble(vassal: Vassal, now: int) -> tuple[str | None, str | None]:
     """Its trouble or its hold in a word, and why."""
     if vassal.held:
         hold = vassal.hold
+        open_ = "; its addresses stay open" if listens(vassal) else ""
         if hold is None:
             return "held", None
         by = hold_text({"hold": hold_record(hold)}) or ""
-        return "held", f"{by.removeprefix('held ')}, for {took(max(0, now - hold.at))}"
+        return "held", f"{by.removeprefix('held ')}, for {took(max(0, now - hold.at))}{open_}"
     if vassal.phase == "barred" and not vassal.done:
         return "barred", vassal.reason
     if vassal.refused is not None:

@@ -127,7 +127,7 @@ _IN_FULL: Final[list[tuple[str, Cells]]] = [
 
 def phase_text(vassal: Mapping[str, Any]) -> str:
     """Its phase with what else is known of it: ``accepting (loyal)``."""
-    facts = [fact for fact in ("loyal", "deaf", "done") if vassal.get(fact)]
+    facts = [fact for fact in ("loyal", "deaf", "done", "listens") if vassal.get(fact)]
     phase = str(vassal["phase"])
     return f"{phase} ({', '.join(facts)})" if facts else phase
 

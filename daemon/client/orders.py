@@ -183,9 +183,17 @@ def timeout_option(function: Callable[..., None]) -> Callable[..., None]:
     )(function)  # fmt: skip
 
 
+def _keep_listening(function: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--keep-listening", is_flag=True,
+        help="Leave 'listen' and on-demand addresses open: clients wait until the start.",
+    )(function)  # fmt: skip
+
+
 def _command(do: str, text: str) -> click.Command:
     @click.command(do, cls=Command, help=text)
     @names_and_all
+    @(_keep_listening if do == "stop" else lambda function: function)
     @click.option("--reason", metavar="TEXT", default="", help="Why: it is recorded.")
     @timeout_option
     @click.option("--no-wait", is_flag=True, help="Do not wait: it is enough that it is recorded.")
@@ -199,8 +207,11 @@ def _command(do: str, text: str) -> click.Command:
         timeout: float,
         no_wait: bool,
         as_json: bool,
+        keep_listening: bool = False,
     ) -> None:
         request = {"do": do, **meant(names, everything), "wait": not no_wait}
+        if keep_listening:
+            request["keep_listening"] = True
         if reason:
             request["reason"] = reason
         sys.exit(run_order(path, request, timeout, f"{do}:", as_json))
@@ -259,8 +270,9 @@ COMMANDS: Final = (
     _command(
         "stop",
         "Stop vassals, and hold them until they are started.\n\nThey are held over restarts of the"
-        " daemon and changes of their configs. Waits until their processes are gone.\n\nNAME is a"
-        " vassal or a pattern ('app-*').",
+        " daemon and changes of their configs. Waits until their processes are gone. With"
+        " --keep-listening no client is refused meanwhile; a later stop without it closes the"
+        " addresses.\n\nNAME is a vassal or a pattern ('app-*').",
     ),
     _command(
         "restart",

@@ -212,6 +212,8 @@ def _of_vassal(vassal: Vassal, status: str | None, now: int) -> Iterator[dict[st
         yield _entry("throttled", since, f"{times}: {reason}" if reason else times, vassal.name)
     elif first is not None and vassal.phase not in ("held", "stopping"):
         yield _entry("crashing", first, restarts_text(vassal, now), vassal.name)
+    elif vassal.phase == "held" and vassal.unopened is not None:
+        yield _entry("not listening", since, vassal.unopened, vassal.name)
     elif vassal.phase == "starting" and vassal.deadline is None:
         yield _entry("hanging", since, _with_status(reason, status), vassal.name)
     elif vassal.sick is not None:

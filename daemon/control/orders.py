@@ -18,6 +18,7 @@ from ...journal.events import OperatorRequested, Request
 from ..core.draft import Draft
 from ..core.fleet import Fleet, Vassal
 from ..core.fold import has_effect
+from ..core.kept_open import can_listen
 from ..core.reloads import way_to_reload
 from ..host import threads
 from .caller import Caller
@@ -159,7 +160,7 @@ class Orders:
         by = await threads.run_sync(client.caller)
         vassal = await self.named(request)
         self.check_journal()
-        records, refused = plan(do, vassal)
+        records, refused = plan(do, vassal, keep_listening=keeps_listening(do, request))
         if refused is not None:
             raise Refused(refused)
         if records:
@@ -207,7 +208,8 @@ class Orders:
         by = await threads.run_sync(client.caller)
         chosen = await choose(self._daemon.fleet.vassals, request)
         self.check_journal()
-        names, refused, left = self._sorted(do, chosen)
+        keep = keeps_listening(do, request)
+        names, refused, left = self._sorted(do, chosen, keep)
         if waits:
             self._check_room(len(names))
         outcomes = Outcomes(self._daemon, client)
@@ -226,7 +228,7 @@ class Orders:
         return outcomes.answer(left)
 
     def _sorted(
-        self, do: Verb, chosen: Chosen
+        self, do: Verb, chosen: Chosen, keep: bool
     ) -> tuple[list[str], list[tuple[str, Verdict]], Counter[str]]:
         """The vassals to do it for, those for which it is refused, and how many are left as is."""
         names: list[str] = []
@@ -235,7 +237,7 @@ class Orders:
         fleet, now = self._daemon.fleet, self._daemon.now()
         for name in chosen.named:
             vassal = fleet.vassals.get(name)
-            reason = f"there is no vassal {name}" if vassal is None else plan(do, vassal)[1]
+            reason = f"there is no vassal {name}" if vassal is None else plan(do, vassal, keep)[1]
             if reason is None:
                 names.append(name)
             else:
@@ -244,7 +246,7 @@ class Orders:
             vassal = fleet.vassals.get(name)
             if vassal is None:
                 continue
-            records, reason = plan(do, vassal)
+            records, reason = plan(do, vassal, keep)
             is_there = not records and verdict(fleet, name, do, now) is not None
             # One whose work is over is started by its name alone.
             if reason is not None or is_there or (records and vassal.done):
@@ -267,7 +269,8 @@ class Orders:
         for first in range(0, len(names), _AT_ONCE):
             part = names[first : first + _AT_ONCE]
             vassals = [v for name in part if (v := self._daemon.fleet.vassals.get(name))]
-            drafts = [_draft(do, request, by, v.name) for v in vassals if plan(do, v)[0]]
+            keep = keeps_listening(do, request)
+            drafts = [_draft(do, request, by, v.name) for v in vassals if plan(do, v, keep)[0]]
             try:
                 if drafts:
                     await self._daemon.record(*drafts)
@@ -300,10 +303,13 @@ class Orders:
         return "forgotten" if vassal is None else vassal.phase
 
 
-def plan(do: Verb, vassal: Vassal) -> tuple[bool, str | None]:
+def plan(do: Verb, vassal: Vassal, keep_listening: bool = False) -> tuple[bool, str | None]:
     """Whether a request is to be recorded for a vassal, and why it is refused if it is."""
     name, phase = vassal.name, vassal.phase
-    if not has_effect(do, vassal):
+    if keep_listening and not can_listen(vassal.aim):
+        kept = f"{name} has no 'listen' and no address on demand, so the daemon keeps none open"
+        return False, f"{kept}; stop it without --keep-listening"
+    if not has_effect(do, vassal, keep_listening=keep_listening):
         if do == "restart" and vassal.held:
             held = f"{name} is {phase}, as an operator stopped it"
             return False, f"{held}; 'emperor-ctl start' starts it"
@@ -331,8 +337,24 @@ async def last_lines(daemon: Daemon, name: str, phase: str) -> list[str]:
 
 
 def _draft(do: Verb, request: Mapping[str, Any], by: Caller, vassal: str) -> Draft:
-    body = OperatorRequested(request=do, via="control", reason=reason_of(request), **by.fields)
+    body = OperatorRequested(
+        request=do,
+        via="control",
+        reason=reason_of(request),
+        keep_listening=keeps_listening(do, request),
+        **by.fields,
+    )
     return Draft("operator_requested", body, None, vassal)
+
+
+def keeps_listening(do: Verb, request: Mapping[str, Any]) -> bool:
+    """Whether a stop leaves addresses open. Raises Refused."""
+    keep = request.get("keep_listening", False)
+    if not isinstance(keep, bool):
+        raise Refused("keep_listening: true or false is needed")
+    if keep and do != "stop":
+        raise Refused(f"keep_listening: a {do} has no such field, only a stop")
+    return keep
 
 
 def _only_name(request: Mapping[str, Any]) -> object:

@@ -21,7 +21,7 @@ from ...monitors.short_names import short_names
 from ...version import VERSION
 from ..core.draft import Draft
 from ..core.fleet import Vassal
-from ..core.records import moment_record, vassal_record
+from ..core.records import listens, moment_record, vassal_record
 from ..core.running import in_line, waiting_steps, waits_in_line
 from ..core.target import unkept_text
 from ..host import threads
@@ -205,6 +205,7 @@ class RequestHandler:
             "unrecorded": self._daemon.unrecorded,
             "renamed_logs": self._daemon.renamed_logs(),
             "held": sorted(vassal.name for vassal in fleet.vassals.values() if vassal.held),
+            "listens": sorted(each.name for each in fleet.vassals.values() if listens(each)),
             "attention": attention(self._daemon, self._daemon.now()),
         }
 

@@ -141,7 +141,10 @@ def _unsettled(vassal: Vassal, now: int) -> int:
 
 def _stopped(vassal: Vassal) -> Verdict | None:
     if vassal.phase == "held":
-        return Verdict("held")
+        if vassal.opening is not None:
+            return None  # its addresses are opened, as it is to listen on
+        failure = None if vassal.unopened is None else f"{vassal.name} is held: {vassal.unopened}"
+        return Verdict("held", failure)
     return None if vassal.held else _is(vassal, "an operator started it meanwhile", True)
 
 

@@ -112,8 +112,10 @@ _ROLLOUT: Final = _adding(
     fleet=("rollouts", "rolled", "turned"),
 )
 _CANDIDATE: Final = _adding(_ROLLOUT, vassal=("tied", "candidate"))
+_LISTENS: Final = _adding(_CANDIDATE, vassal=("listens",))
 _ALL: Final = (
     _FIRST, _ANEW, _OWN_SETTINGS, _LATE, _TARGET, _SOCKETS, _SICK, _GOOD, _ROLLOUT, _CANDIDATE,
+    _LISTENS,
 )  # fmt: skip
 PROJECTIONS: Final[dict[int, Projection]] = dict(enumerate(_ALL, 1))
 # Fields that no projection lists, because they stand in the projection as a part of their own, or

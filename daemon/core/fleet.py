@@ -140,6 +140,7 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     sockets: bool = False  # the host may hold some
     opening: int | None = None  # the event that ordered to open those of a change
     unopened: str | None = None  # why those of its change cannot be opened
+    listens: bool = False  # held, and its addresses stay open meanwhile (kept_open.py)
     late: str | None = None  # its last start was not ready in time: why the next one waits
     # While the wanted spec waits for its turn, is checked or tried, or refused; see target.py.
     waits_in: int | None = None  # the rollout in whose line it waits

@@ -7,6 +7,7 @@ from ...journal.policy import Policy
 from . import replacement, rollout_moves, rules, slots, target, trial
 from .blame import Blame
 from .fleet import Fleet, Outage, Pressure, Vassal
+from .kept_open import keep_open
 from .reloads import ask_reload, way_to_reload
 from .source_moves import user_text
 from .spec_order import sorted_mapping
@@ -67,6 +68,8 @@ def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
                 _end_wrong_user(fleet, vassal, event, actions)
                 if vassal.due and vassal.phase in ("ready", "accepting"):
                     _go_on_replacing(fleet, vassal, event, actions)
+            elif vassal.phase == "held":
+                keep_open(fleet, vassal, event, actions)
 
 
 def _go_on_replacing(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

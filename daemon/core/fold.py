@@ -35,6 +35,7 @@ from . import (
 )
 from . import failure_moves as f
 from . import health as h
+from . import keep_listening as k
 from . import listening as l
 from . import notify_moves as n
 from . import operator_moves as o
@@ -59,10 +60,10 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     # Observations of monitors
     "vassal_added": dict(
         queued=s.requeue, throttled=s.renew, listening=s.relisten, starting=s.amend, ready=s.amend,
-        accepting=s.amend, reloading=s.amend, stopping=s.readd, held=s.respec, barred=s.renew),
+        accepting=s.amend, reloading=s.amend, stopping=s.readd, held=k.respec, barred=s.renew),
     "vassal_changed": dict(
         queued=s.requeue, throttled=s.renew, listening=s.relisten, starting=s.amend, ready=s.amend,
-        accepting=s.amend, reloading=s.amend, stopping=s.readd, held=s.respec, barred=s.renew),
+        accepting=s.amend, reloading=s.amend, stopping=s.readd, held=k.respec, barred=s.renew),
     "vassal_removed": dict(
         queued=s.drop, throttled=s.drop, listening=s.drop, starting=s.dismiss, ready=s.dismiss,
         accepting=s.dismiss, reloading=s.dismiss, stopping=s.dismiss, held=s.drop, barred=s.drop),
@@ -123,13 +124,13 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         accepting=i, reloading=i, stopping=i, held=i, barred=i),
     "listen_failed": dict(
         queued=i, throttled=i, listening=p.fail_listen, starting=i, ready=i,
-        accepting=i, reloading=i, stopping=i, held=i, barred=i),
+        accepting=i, reloading=i, stopping=i, held=k.failed, barred=i),
     "listen_opened": dict(
         queued=i, throttled=i, listening=i, starting=l.change, ready=l.change,
-        accepting=l.change, reloading=l.change, stopping=i, held=i, barred=i),
+        accepting=l.change, reloading=l.change, stopping=i, held=k.opened, barred=i),
     "listen_refused": dict(
         queued=i, throttled=i, listening=i, starting=l.refuse, ready=l.refuse,
-        accepting=l.refuse, reloading=l.refuse, stopping=i, held=i, barred=i),
+        accepting=l.refuse, reloading=l.refuse, stopping=i, held=k.refused, barred=i),
     "exited": dict(
         queued=i, throttled=i, listening=i, starting=p.die, ready=p.die,
         accepting=p.die, reloading=p.die, stopping=after_stop, held=i, barred=i),
@@ -144,7 +145,7 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "preflight_passed": dict(
         queued=c.approve_queued, throttled=c.approve_down, listening=c.approve_listening,
         starting=c.approve_up, ready=c.approve_up, accepting=c.approve_up,
-        reloading=c.approve_up, stopping=c.approve_stopping, held=c.approve, barred=c.approve_down),
+        reloading=c.approve_up, stopping=c.approve_stopping, held=k.approve, barred=c.approve_down),
     "deploy_refused": dict(
         queued=c.refuse_waiting, throttled=c.refuse_waiting, listening=c.refuse_waiting,
         starting=c.refuse, ready=c.refuse, accepting=c.refuse,
@@ -160,7 +161,7 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
     "stop": dict(
         queued=o.hold, throttled=o.hold, listening=o.hold, starting=o.stop_and_hold,
         ready=o.stop_and_hold, accepting=o.stop_and_hold, reloading=o.stop_and_hold,
-        stopping=o.stop_and_hold, held=i, barred=o.hold),
+        stopping=o.stop_and_hold, held=o.hold_on, barred=o.hold),
     "restart": dict(
         queued=i, throttled=o.release, listening=i, starting=o.start_anew, ready=o.start_anew,
         accepting=o.start_anew, reloading=o.start_anew, stopping=i, held=i, barred=o.release),
@@ -243,9 +244,11 @@ def ignores(kind: str, vassal: Vassal, attempt: int) -> bool:
     return is_ignored(kind, vassal.phase)
 
 
-def has_effect(row: str, vassal: Vassal) -> bool:
+def has_effect(row: str, vassal: Vassal, *, keep_listening: bool = False) -> bool:
     """Whether such a request can change anything about this vassal."""
     cell = TABLE[row][vassal.phase]
+    if cell is o.hold_on:
+        return o.changes_hold(vassal, keep_listening)
     if cell is o.reload_new:
         return vassal.candidate is not None and vassal.candidate.is_tried
     return cell is not i and (cell is not c.check_again or may_check_again(vassal))

@@ -5,30 +5,51 @@ from typing import Any
 from ...journal.events import Event
 from . import rules, slots, target
 from .fleet import Fleet, Hold, Vassal
+from .kept_open import keep_open
 from .preflight_moves import check_again
 from .reloads import ask_reload, end_hung_start, reload, reload_when_up
 from .starts import begin
-from .steps import Actions, close_socket, end, enter
+from .steps import HELD, LISTENS, Actions, close_socket, end, enter
 
 
 def hold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     _note_hold(fleet, vassal, event)
-    close_socket(vassal, actions)
+    if not vassal.listens:
+        close_socket(vassal, actions)
     slots.leave(fleet, vassal.name)
-    enter(vassal, "held", event, "stopped by an operator")
+    enter(vassal, "held", event, LISTENS if vassal.listens else HELD)
+    keep_open(fleet, vassal, event, actions)
+
+
+def hold_on(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Held: another stop may say that its addresses are open, or that they are not."""
+    if not changes_hold(vassal, event.body.keep_listening):  # type: ignore[attr-defined]
+        return
+    _note_hold(fleet, vassal, event)
+    vassal.opening = vassal.unopened = None
+    if not vassal.listens:
+        close_socket(vassal, actions)
+        vassal.reason = HELD
+    keep_open(fleet, vassal, event, actions)
+
+
+def changes_hold(vassal: Vassal, listens: bool) -> bool:
+    """Whether another stop of a held vassal would open or close its addresses."""
+    return vassal.listens != listens or (listens and vassal.unopened is not None)
 
 
 def stop_and_hold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     _note_hold(fleet, vassal, event)
     if vassal.phase != "stopping":
-        end(fleet, vassal, event, actions, "stop", "stopped by an operator")
+        end(fleet, vassal, event, actions, "stop", HELD)
 
 
 def release(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Held, throttled or barred: an operator wants it started now."""
     if vassal.done and event.vassal is None:
         return  # it was not named, and its work is over
-    vassal.held, vassal.hold = False, None
+    vassal.opening = vassal.unopened = None
+    vassal.held, vassal.hold, vassal.listens = False, None, False
     vassal.deaths = 0
     vassal.earliest = vassal.failed = vassal.late = None
     if target.may_check_again(vassal):
@@ -38,7 +59,7 @@ def release(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
 
 def unhold(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It starts again after, and its past is forgiven as if it had stopped already."""
-    vassal.held, vassal.hold = False, None
+    vassal.held, vassal.hold, vassal.listens = False, None, False
     vassal.deaths = 0
     vassal.earliest = vassal.failed = vassal.late = None
     check_again(fleet, vassal, event, actions)
@@ -87,4 +108,4 @@ def _note_hold(fleet: Fleet, vassal: Vassal, event: Event) -> None:
     body: Any = event.body
     if not vassal.held and rules.holds(fleet, rules.ENDS):
         vassal.hold = Hold(event.seq, event.at, body.uid, body.loginuid)
-    vassal.held = True
+    vassal.held, vassal.listens = True, body.keep_listening

@@ -181,7 +181,7 @@ def _releases(fleet: Fleet, blocked: Vassal, event: Event) -> bool:
         return False
     holder = fleet.vassals.get(event.vassal or "")
     if holder is None or holder.phase in ("held", "barred"):
-        return True
+        return holder is None or not holder.listens
     if event.kind == "listen_failed":
         return holder.phase != "listening"
     changed = event.kind in ("vassal_added", "vassal_changed", "preflight_passed")

@@ -11,6 +11,7 @@ from .candidate import Candidate
 from .end_text import how, whose
 from .ends import restarts
 from .fleet import End, Fleet, Hold, Refusal, Vassal
+from .kept_open import can_listen
 from .rollout import Rollout
 from .rollout_text import part_of
 from .running import due, running_config
@@ -37,6 +38,7 @@ def vassal_record(
         "loyal": vassal.loyal,
         "deaf": vassal.deaf is not None,
         "done": vassal.done,
+        "listens": listens(vassal),
         "pid": vassal.pid,
         "attempt": vassal.attempt,
         "config": spec.config,
@@ -120,9 +122,15 @@ def deafness(vassal: Vassal) -> str | None:
 def phase_of(vassal: Vassal) -> str:
     """Its phase, and what is known of it besides: ``accepting (loyal, deaf)``."""
     known = {"loyal": vassal.loyal, "deaf": vassal.deaf is not None, "done": vassal.done}
+    known["listens"] = listens(vassal)
     known["unhealthy"] = vassal.sick is not None
     facts = [fact for fact, holds in known.items() if holds]
     return vassal.phase + (f" ({', '.join(facts)})" if facts else "")
+
+
+def listens(vassal: Vassal) -> bool:
+    """Whether its addresses are to stay open while an operator holds it, and none is refused."""
+    return vassal.listens and vassal.unopened is None and can_listen(vassal.aim)
 
 
 def vassal_columns() -> tuple[str, ...]:

@@ -57,11 +57,6 @@ def readd(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         vassal.deaths = 0
 
 
-def respec(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    """Held: the new config waits with it."""
-    take_spec(fleet, vassal, event, actions)
-
-
 def requeue(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Queued: keeps its place, unless it may no longer run or is now on demand."""
     had_target = vassal.target is not None  # without one it is in no line

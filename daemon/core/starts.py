@@ -3,12 +3,15 @@
 from typing import Final
 
 from ...journal import quantities
-from ...journal.events import Event, Spec
-from ...journal.policy import Policy
+from ...journal.events import Event
 from . import budget, ends, rules, slots
 from .actions import Action
+from .bars import bar_reason as bar_reason
 from .fleet import Fleet, Refusal, Vassal
+from .kept_open import keep_open
 from .steps import (
+    HELD,
+    LISTENS,
     Actions,
     clear_attempt,
     close_socket,
@@ -20,7 +23,6 @@ from .steps import (
 )
 
 _MILLISECOND: Final = 1_000_000
-_NO_ID: Final = 2**32 - 1
 _OVER_BUDGET: Final = "more is recorded of it than its budget allows"
 
 CHECKED: Final = "waits for its preflight"
@@ -37,25 +39,6 @@ def untried_text(vassal: Vassal) -> str:
 def refusal_text(refused: Refusal) -> str:
     """Why a config that was refused does not run."""
     return f"its config was refused: {refused.reason}"
-
-
-def bar_reason(spec: Spec, policy: Policy, source: str) -> str | None:
-    """Why a vassal with this spec, of this source, may not run, or None."""
-    if spec.bar is not None:
-        return spec.bar
-    if "user" in spec.settings and (policy.tyrant or policy.user is not None):
-        decides = "in tyrant mode its source says" if policy.tyrant else "--user says"
-        return f"[emperor] user: {decides} whom it runs as; remove user and group"
-    if policy.tyrant:
-        for what, number in (("uid", spec.uid), ("gid", spec.gid)):
-            # -1, in whatever guise, would leave the process as it is: root's.
-            if number is None or not 0 < number < _NO_ID:
-                gives = f"no {what}" if number is None else f"{what} {number}"
-                return (
-                    f"tyrant mode: {source} gives {gives};"
-                    " to run, it needs a uid and a gid that are not root's"
-                )
-    return None
 
 
 def moves_socket(vassal: Vassal) -> bool:
@@ -162,8 +145,10 @@ def after_stop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     elif not vassal.wanted:
         forget(fleet, vassal, actions)
     elif vassal.held:
-        close_socket(vassal, actions)
-        enter(vassal, "held", event, "stopped by an operator")
+        if not vassal.listens:
+            close_socket(vassal, actions)
+        enter(vassal, "held", event, LISTENS if vassal.listens else HELD)
+        keep_open(fleet, vassal, event, actions)
     else:
         begin(fleet, vassal, event, actions, had_turn=had_turn)
 

@@ -18,6 +18,8 @@ from .actions import Action, Order
 from .fleet import Fleet, Phase, Vassal
 
 _SECOND: Final = 1_000_000_000
+HELD: Final = "stopped by an operator"  # the reason
+LISTENS: Final = f"{HELD}; its addresses stay open"
 Actions = list[Action]
 
 

@@ -23,7 +23,8 @@ class AddressChanges:
     def open(self, vassal: Vassal) -> None:
         """Open them, and report what came of it. Returns at once."""
         assert vassal.opening is not None
-        running = addresses(vassal.running)
+        # Those of a process that runs stay open. One that is held has none.
+        running = () if vassal.held else addresses(vassal.running)
         # An order to close them may be carried out before the task begins.
         given_back = self._sockets.given_back(vassal.name)
         opening = partial(self._sockets.open, vassal.name, vassal.aim, running, given_back)

@@ -226,6 +226,8 @@ class Host(Reports):
                 self._preflights.cancel(action.vassal)
             elif vassal is None:
                 return
+            elif action.do == "listen" and vassal.held:
+                self._keep_open(vassal)
             elif action.do == "listen" and vassal.opening is not None:
                 self._changes.open(vassal)
             elif action.do == "check":
@@ -241,6 +243,15 @@ class Host(Reports):
     def no_spawns(self) -> AbstractAsyncContextManager[object]:
         """While in this context, no vassal is being started."""
         return self._launcher.one_spawn
+
+    def _keep_open(self, vassal: Vassal) -> None:
+        """Listen for a vassal that is held, as its operator wants; no client starts it."""
+        if vassal.opening is not None:
+            self._changes.open(vassal)
+        spec = vassal.running
+        if vassal.listens and spec is not None and spec.socket is not None:
+            how = terms(spec, self._policy())
+            self._on_demand.listen(vassal.name, spec.socket, how, self._on_demand.unwatch)
 
     def _listen(self, vassal: Vassal) -> None:
         """Listen at its address, and report when the first client is there."""

@@ -137,6 +137,10 @@ class OnDemand:
         """Have a vassal that listens started, or taken over."""
         self._tell(Draft("connection_waiting", Empty(), None, vassal))
 
+    def unwatch(self, listener: Listener) -> None:
+        """Report no client of it: they wait until there is an order to listen again."""
+        self._unwatch(listener.socket.fileno())
+
     def _unwatch(self, fd: int) -> Listener | None:
         """Clients that connect now wait until this process accepts them."""
         listener = self._watched.pop(fd, None)

@@ -206,7 +206,7 @@ def _detail(event: Event) -> str:
         case "observation_rejected":
             return f"{body.name}: {body.reason}"
         case "operator_requested":
-            return str(body.request)
+            return str(body.asked)
         case "listing_doubted":
             return f"{len(body.missing)} of {body.known} vassals are missing at once"
         case (

@@ -34,6 +34,7 @@ def status(
         "unrecorded": 0,
         "renamed_logs": {},
         "held": [],
+        "listens": [],
         "attention": [
             _entry("estranged", reason, rfc3339(since)),
             *(_entry(what, text, rfc3339(at)) for what, text, at in died),

@@ -22,7 +22,7 @@ The words are those of the journal, one event a line, so that a golden file read
                                    also=b.ini,c.ini; ts=2 from=a: when its source said that
     deadline foo.ini               its deadline passes, however far away that is; of=candidate:
                                    that of its second attempt
-    operator stop foo.ini          without a name all are meant
+    operator stop foo.ini          without a name all are meant; keep_listening=yes
     operator rollout_continue      of all sources; from=a: of one
     rollout due                    the next deadline of a rollout passes, however far away it is
     pressure cpu=3 io=1            steps of the machine's pressure; none is 0
@@ -127,6 +127,8 @@ class Script:
         if word == "operator":
             whom = names[1] if len(names) == 2 else None
             asked: dict[str, Any] = {"request": names[0]}
+            if "keep_listening" in settings:
+                asked["keep_listening"] = settings["keep_listening"] == "yes"
             if names[0] == "rollback" and whom is not None:
                 asked |= {"back_to": spec(whom, settings), "uid": 0}
             return "operator_requested", whom, settings.get("from"), asked
@@ -297,6 +299,7 @@ FACTS: Final[dict[str, Callable[[Vassal], Any]]] = {
     "config": lambda vassal: vassal.spec.config,
     "wanted": lambda vassal: vassal.wanted,
     "held": lambda vassal: vassal.held,
+    "listens": lambda vassal: vassal.listens,
     "loyal": lambda vassal: vassal.loyal,
     "due": lambda vassal: vassal.due,
     "heartbeat": lambda vassal: vassal.heartbeat,

@@ -27,6 +27,8 @@ CHECKED: Final = "changed foo.ini ts=2 preflight=x"
 REFUSED: Final = f"{CHECKED}; refused foo.ini reason=x"
 TAKEN: Final = "holder=b.ini held_as=:80"
 BACK: Final = "operator rollback foo.ini ts=9"
+KEPT: Final = f"{READY}; added foo.ini command=serve listen=:80; spawned foo.ini"
+LISTENING_ON: Final = "operator stop foo.ini keep_listening=yes"
 FAILED_TWICE: Final = (
     f"{READY}; added foo.ini; exited foo.ini code=1; deadline foo.ini; exited foo.ini code=1"
 )
@@ -137,6 +139,9 @@ SITUATIONS: Final[dict[Phase, tuple[str, ...]]] = {
         f"{UP}; operator stop foo.ini; exited foo.ini; {CHECKED}",
         f"{UP}; operator stop foo.ini; exited foo.ini; {REFUSED}",
         f"{ON_DEMAND}; operator stop foo.ini",
+        f"{ON_DEMAND}; {LISTENING_ON}",
+        f"{KEPT}; {LISTENING_ON}; exited foo.ini",
+        f"{KEPT}; {LISTENING_ON}; exited foo.ini; unopened foo.ini reason=x",
         f"{UP}; {BACK}; operator stop foo.ini; exited foo.ini",
     ),
     "barred": (
@@ -246,6 +251,11 @@ TRIGGERS: Final = (
         )
     ),
     Trigger("operator_requested", "operator: rollback", {"request": "rollback"}),
+    Trigger(
+        "operator_requested",
+        "operator: stop --keep-listening",
+        {"request": "stop", "keep_listening": True},
+    ),
 )
 # Events about the whole fleet or another vassal that can move this one, too.
 ELSEWHERE: Final = (

@@ -14,7 +14,7 @@ from emperord.daemon.control.server import Refused
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import PHASES, Phase
 from emperord.daemon.core.fold import TABLE
-from emperord.daemon.core.operator_moves import reload_new
+from emperord.daemon.core.operator_moves import hold_on, reload_new
 from emperord.daemon.core.preflight_moves import check_again
 from emperord.daemon.core.reloads import way_to_reload
 from emperord.daemon.core.steps import ignore
@@ -68,6 +68,7 @@ async def test_a_request_is_recorded_exactly_where_the_table_has_a_move(
     tried = vassal.candidate is not None and vassal.candidate.is_tried
     without = cell is check_again and not may_check_again(vassal)
     without = without or (cell is reload_new and not tried)
+    without = without or (cell is hold_on and not vassal.listens)
     if cell is ignore or without:
         is_held = request_ == "restart" and vassal.held
         expected = "done" if request_ in REPEATABLE and not is_held else "refused"
