@@ -183,17 +183,20 @@ def timeout_option(function: Callable[..., None]) -> Callable[..., None]:
     )(function)  # fmt: skip
 
 
-def _keep_listening(function: Callable[..., None]) -> Callable[..., None]:
+def _own_options(do: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options that only this command has."""
+    if do != "stop":
+        return lambda function: function
     return click.option(
         "--keep-listening", is_flag=True,
         help="Leave 'listen' and on-demand addresses open: clients wait until the start.",
-    )(function)  # fmt: skip
+    )  # fmt: skip
 
 
 def _command(do: str, text: str) -> click.Command:
     @click.command(do, cls=Command, help=text)
     @names_and_all
-    @(_keep_listening if do == "stop" else lambda function: function)
+    @_own_options(do)
     @click.option("--reason", metavar="TEXT", default="", help="Why: it is recorded.")
     @timeout_option
     @click.option("--no-wait", is_flag=True, help="Do not wait: it is enough that it is recorded.")

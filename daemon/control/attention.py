@@ -24,7 +24,7 @@ KINDS: Final = (
     "estranged", "paused", "keeper died", "linked", "lost log",
     "no witness", "no archive", "no service", "clock", "own log", "logs shared",
     "unreachable", "doubted", "over budget", "barred", "held back", "refused", "rolled back",
-    "throttled", "crashing", "hanging", "unhealthy",
+    "throttled", "crashing", "hanging", "unhealthy", "not listening",
     "text altered", "log renamed", "flooding", "unknown process",
     "left process", "no cgroup", "no limits",
 )  # fmt: skip

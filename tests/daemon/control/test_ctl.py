@@ -19,7 +19,8 @@ from support.vassals import SLEEPER, program, shell, speaker_path
 from ..conftest import MakeEmperor
 
 STATE = [
-    "name", "monitor", "phase", "loyal", "deaf", "done", "pid", "attempt", "config", "running",
+    "name", "monitor", "phase", "loyal", "deaf", "done", "listens", "pid", "attempt", "config",
+    "running",
     "due", "target", "check", "refused", "rolled_back", "rollout", "candidate", "path",
     "ts", "uid", "gid",
     "socket",
@@ -35,7 +36,7 @@ def test_status(kept_running: Emperor) -> None:
     assert list(said) == [
         "version", "protocol", "pid", "journal", "seq", "at", "monitors", "outages", "vassals",
         "due", "stopping", "keeper", "paused", "estranged", "unrecorded", "renamed_logs", "held",
-        "attention",
+        "listens", "attention",
     ]  # fmt: skip
     assert said["pid"] == kept_running.daemon_pid()
     assert said["journal"] == str(kept_running.journal)

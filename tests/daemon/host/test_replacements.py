@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from emperord.daemon.core.fleet import Vassal
 from support import clients
+from support.answering import SERVER, clients_at, tcp
 from support.daemon import Daemon
 from support.vassals import program
 
 from ..conftest import MakeDaemon, MakeEmperor
-from .test_kept_sockets import SERVER, clients_at, tcp
 
 QUICK = {"reload": "replace", "replace_settle": "300ms", "ready": "100ms"}
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from emperord.daemon.core.candidate import Candidate
 from support import clients, processes
+from support.answering import tcp
 from support.kept import Emperor
 
 from ..conftest import MakeEmperor
-from .test_kept_sockets import tcp
 from .test_replacements import known, server
 
 NAME = "a.ini"
