@@ -12,11 +12,11 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
-from . import chain, deploys, schema, writing
+from . import chain, deploys, free_room, schema, writing
 from .advice import advice
 from .connecting import INCREMENTAL, connect
 from .errors import JournalError
@@ -26,7 +26,8 @@ from .reading import ARCHIVE, Link, error_text
 from .rows import Snapshot
 
 UNFINISHED: Final = ".unfinished"  # behind the name of an archive that is being written
-STEP: Final = 2_500  # events that a daemon takes out at once, as each commit waits for that
+STEP: Final = 500  # events that a daemon takes out at once, as each commit waits for that
+LONGEST_STEP: Final = 2_500  # the same where the fleet is larger than the events before it
 _AT_ONCE: Final = 10_000  # events that are read at once, as a long look keeps the log from folding
 # Where a body has the digest of a config.
 NAMING: Final = ("$.spec.config", "$.back_to.config", "$.runs.config", "$.config")
@@ -53,7 +54,8 @@ class Part(msgspec.Struct, frozen=True):
 
     ``fleet`` is the fleet at the end. ``before`` and ``after`` are the configs of the fleet at the
     beginning and at the end. ``outcomes`` are the deploys, as far as these events tell. ``steps``
-    are the fleet every ``STEP`` events, as rows of the table ``snapshot``.
+    are the fleet every ``STEP`` events or a few more, as rows of the table ``snapshot``. ``size``
+    is that of the archive, roughly, in bytes.
     """
 
     begin: Link
@@ -63,6 +65,40 @@ class Part(msgspec.Struct, frozen=True):
     after: frozenset[str]
     outcomes: list[deploys.Row]
     steps: list[SnapshotRow] = []
+    size: int = 0
+
+    @property
+    def rows(self) -> list[SnapshotRow]:
+        """The fleets with which a journal may go on, in order; the last one is that of the end."""
+        end = writing.snapshot_row(Snapshot(self.end.seq, self.fleet), self.end.hash)
+        return [each for each in self.steps if each[0] < self.end.seq] + [end]
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """By what a file is known again, and that no other program has written to it since."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int  # ns
+    changed: int  # ns; of its names and rights, too
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """The identity of a file with this status."""
+        return cls(
+            status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        )
+
+    def has_same_content(self, other: "Identity") -> bool:
+        """Whether it is the same file as before, maybe under another name."""
+        return self == msgspec.structs.replace(other, changed=self.changed)
+
+
+def row_digest(row: SnapshotRow) -> str:
+    """A digest of a row of the table ``snapshot``."""
+    seq, hash_, packed, check_sum = row
+    return chain.digest(b"%d %b %b %b" % (seq, hash_, check_sum.encode(), packed))
 
 
 def write(source: Files, path: str, part: Part) -> None:
@@ -70,7 +106,7 @@ def write(source: Files, path: str, part: Part) -> None:
 
     Raises JournalError.
     """
-    with _unfinished(source, path) as unfinished:
+    with _unfinished(source, path, part.size) as unfinished:
         _fill(source, unfinished, part)
 
 
@@ -81,7 +117,7 @@ def copy(source: Files, path: str) -> None:
     JournalError.
     """
     with (
-        _unfinished(source, path) as unfinished,
+        _unfinished(source, path, size_of(source)) as unfinished,
         source.connection() as reader,
         contextlib.closing(sqlite3.connect(unfinished)) as db,
     ):
@@ -89,14 +125,25 @@ def copy(source: Files, path: str) -> None:
         db.execute("PRAGMA journal_mode = DELETE")
 
 
+def size_of(source: Files) -> int:
+    """The bytes of a journal with its log. Raises OSError."""
+    size = os.stat(source.real).st_size
+    with contextlib.suppress(FileNotFoundError):
+        size += os.stat(source.real + "-wal").st_size
+    return size
+
+
 @contextlib.contextmanager
-def _unfinished(source: Files, path: str) -> Iterator[str]:
+def _unfinished(source: Files, path: str, size: int) -> Iterator[str]:
     """A new file that is filled within this, and synced after it; none on an error.
 
+    The daemon goes on meanwhile, so the file is not begun where the disk would be full then.
     Raises JournalError.
     """
     unfinished = path + UNFINISHED
     try:
+        if (lacking := free_room.lacking(os.path.dirname(path), size)) is not None:
+            raise JournalError(f"{path}: is not written: {lacking}")
         _make(unfinished, source.real)
         try:
             yield unfinished
@@ -190,6 +237,9 @@ def _fill(source: Files, path: str, part: Part) -> None:
             for after in range(begin, end, _AT_ONCE):
                 with writing.transaction(db):
                     db.execute(_COPY, (after, min(after + _AT_ONCE, end)))
+                # Other programs write to the disk as well.
+                if (lacking := free_room.lacking(os.path.dirname(path), 0)) is not None:
+                    raise JournalError(f"{path}: is not written to its end: {lacking}")
             _fill_others(db, part)
 
 
@@ -206,8 +256,7 @@ def _fill_others(db: sqlite3.Connection, part: Part) -> None:
             "INSERT INTO main.snapshot SELECT * FROM source.snapshot WHERE seq >= ? AND seq <= ?",
             (begin, end),
         )
-        db.executemany("INSERT OR IGNORE INTO main.snapshot VALUES (?, ?, ?, ?)", part.steps)
-        writing.insert_snapshot(db, Snapshot(end, part.fleet), part.end.hash)
+        db.executemany("INSERT OR REPLACE INTO main.snapshot VALUES (?, ?, ?, ?)", part.rows)
         deploys.store(db, part.outcomes)
         identity = _identity(db, "source")
         if identity is not None:

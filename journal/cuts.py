@@ -20,12 +20,11 @@ from .reading import Link
 from .write_connection import WriteConnection
 
 _NAMED: Final = (
-    "SELECT DISTINCT json_extract(body, ?) FROM event WHERE seq > ? AND json_valid(body)"
+    "SELECT DISTINCT json_extract(body, ?) FROM event"
+    " WHERE seq > ? AND seq <= ? AND json_valid(body)"
 )
-_DROP: Final = (
-    "DELETE FROM config WHERE digest IN (SELECT value FROM json_each(?))"
-    " AND digest NOT IN (SELECT value FROM json_each(?))"
-)
+_AT_ONCE: Final = 500  # events that are looked at while an append waits
+_DROP: Final = "DELETE FROM config WHERE digest IN (SELECT value FROM json_each(?))"
 
 
 class Cuts:
@@ -39,6 +38,8 @@ class Cuts:
         self._connection = connection
         self._last = last
         self._offered: SnapshotRow | None = None
+        self._looked_to = 0  # the last event whose texts are among those that are named
+        self._named: set[str] = set()
 
     def step(self, fleet: SnapshotRow) -> None:
         """Take out the events up to the one of this fleet. Raises JournalPaused."""
@@ -84,18 +85,36 @@ class Cuts:
 
         One that a later event names stays.
         """
+        self._look_to(since)
         with self._connection.in_use:
             self._connection.prepare(self.begin, self._last(), room=False)
             db = self._connection.db
             try:
                 with writing.transaction(db):
-                    named = [
-                        digest
-                        for path in NAMING
-                        for (digest,) in db.execute(_NAMED, (path, since))
-                        if digest is not None  # otherwise SQL would know of no text to drop
-                    ]
-                    db.execute(_DROP, (json.dumps(digests), json.dumps(named)))
+                    self._note(lambda *keys: db.execute(_NAMED, keys).fetchall(), self._last().seq)
+                    gone = [each for each in digests if each not in self._named]
+                    db.execute(_DROP, (json.dumps(gone),))
             except (sqlite3.DatabaseError, OSError) as error:
                 raise self._connection.paused(error) from error
             self._connection.look()
+
+    def _look_to(self, since: int) -> None:
+        """Note the texts of all events but the last few, while events are appended.
+
+        The first look begins behind ``since``, each later one where the former has ended. Raises
+        JournalPaused.
+        """
+        if since >= self._looked_to:
+            self._looked_to, self._named = since, set()
+        try:
+            while (last := self._last().seq) - self._looked_to > _AT_ONCE:
+                upto = min(last, self._looked_to + _AT_ONCE)
+                self._note(lambda *keys: self._connection.read_rows(_NAMED, *keys), upto)
+        except (sqlite3.Error, OSError) as error:
+            raise self._connection.paused(error) from error
+
+    def _note(self, fetch: Callable[..., list[tuple[str | None]]], upto: int) -> None:
+        for path in NAMING:
+            named = fetch(path, self._looked_to, upto)
+            self._named.update(digest for (digest,) in named if digest is not None)
+        self._looked_to = upto

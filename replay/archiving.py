@@ -6,6 +6,7 @@ finds an archive there, which a former run has written, goes on from there.
 """
 
 import os
+import stat
 import time
 from collections.abc import Callable
 from typing import Final
@@ -16,7 +17,7 @@ from ..daemon.core.actions import recorded
 from ..daemon.core.deploys import Deploys
 from ..daemon.core.fleet import configs_of, to_json
 from ..journal import archive_file, chain, deploys, lost_log
-from ..journal.archive_file import STEP, UNFINISHED, Part, SnapshotRow
+from ..journal.archive_file import LONGEST_STEP, STEP, UNFINISHED, Identity, Part, SnapshotRow
 from ..journal.errors import JournalError, JournalLocked
 from ..journal.events import ARCHIVED, Event, JournalArchived
 from ..journal.locks import is_locked
@@ -37,9 +38,15 @@ from .verify import verify
 KEPT: Final = 100  # events that stay, at least: the next daemon reads how the last one ended
 _SHORT: Final = 16  # hex digits of an identity in the name of its lock
 _AT_ONCE: Final = 5_000  # outcomes of deploys
+_ROOM_OF_ROW: Final = 200  # bytes of an event beside its texts, indexes and all
+_ROOM_OF_FLEET: Final = 4  # times the bytes of a fleet, which the events up to the next one take
+_MORE: Final = 1.1
+_LEAST: Final = 64 << 10  # bytes of an archive with one event
 _ADOPTED: Final = (
     "SELECT min(seq) FROM event WHERE kind = 'journal_adopted' AND json_extract(body, '$.seq') > ?"
 )
+_FLEETS: Final = "SELECT seq, hash, fleet, check_sum FROM snapshot ORDER BY seq"
+_OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 Progress = Callable[[int, int], None]
 
 
@@ -84,7 +91,9 @@ def archive(path: str, before: Moment, file: str, progress: Progress) -> Archive
             event, last = _event(reader, part, file), reader.head.hash
             if not there:
                 archive_file.write(reader.files, file, part)
-        finish(part, file, there, progress)
+        verified = finish(part, path, file, there, progress)
+        if identity(path, file) != verified:
+            raise changed(file)
         compact = archive_file.shorten(taken, part, event, last)
     return Archived(
         file=file,
@@ -167,7 +176,7 @@ def part_of(reader: Reader, begin: Link, end: Link) -> Part:
     fleet, _ = base(reader, reader.anchor.seq, full=True)
     before = configs_of(fleet)
     follower, outcomes = Deploys(), dict[int, deploys.Row]()
-    steps = list[SnapshotRow]()
+    steps, size, last, since = list[SnapshotRow](), 0, fleet.seq, 0
 
     def keep() -> None:
         outcomes.update({deploy.seq: deploy.row for deploy in follower.touched.values()})
@@ -175,8 +184,11 @@ def part_of(reader: Reader, begin: Link, end: Link) -> Part:
 
     for event, row in intact_events.events(reader, fleet.seq, end.seq):
         follower.take(fleet, event, decode_actions(row[7]), fold_one)
-        if event.seq % STEP == 0:
+        since += len(row[6]) + len(row[7]) + _ROOM_OF_ROW
+        # A fleet takes less room than the events before it, or there are few of them.
+        if event.seq - last >= STEP and (since >= size or event.seq - last >= LONGEST_STEP):
             steps.append(snapshot_row(Snapshot(event.seq, to_json(fleet)), row[8]))
+            size, last, since = _ROOM_OF_FLEET * len(steps[-1][2]), event.seq, 0
         if len(follower.touched) > _AT_ONCE:
             keep()
     keep()
@@ -188,7 +200,18 @@ def part_of(reader: Reader, begin: Link, end: Link) -> Part:
         after=frozenset(configs_of(fleet)),
         outcomes=list(outcomes.values()),
         steps=steps,
+        size=_size(reader, begin, end) + sum(len(each[2]) for each in steps),
     )
+
+
+def _size(reader: Reader, begin: Link, end: Link) -> int:
+    """Bytes that an archive of these events takes: their share of the journal's, and some more.
+
+    Of an archive that a former run has begun, the journal has only a part.
+    """
+    first = max(begin.seq, reader.anchor.seq)
+    share = (end.seq - first) / max(1, reader.head.seq - reader.anchor.seq)
+    return int(share * archive_file.size_of(reader.files) * _MORE) + _LEAST
 
 
 def _event(reader: Reader, part: Part, file: str) -> chain.Columns:
@@ -214,13 +237,16 @@ def _event(reader: Reader, part: Part, file: str) -> chain.Columns:
     return seq, at, ARCHIVED, None, None, None, chain.text(body), recorded([])
 
 
-def finish(part: Part, file: str, there: bool, progress: Progress) -> None:
-    """Verify an archive, and have it on disk under its name. Raises JournalError.
+def finish(part: Part, path: str, file: str, there: bool, progress: Progress) -> Identity:
+    """Verify an archive of the journal at ``path``, and have it on disk under its name.
 
-    ``there``: a former run has written it, and was killed then.
+    The answer is its identity. ``there``: a former run has written it, and was killed then. Raises
+    JournalError.
     """
+    place = file if there else file + UNFINISHED
     try:
-        check(part, file if there else file + UNFINISHED, progress)
+        before = identity(path, place)
+        check(part, place, progress)
     except JournalError:
         archive_file.discard(file)
         raise
@@ -229,6 +255,46 @@ def finish(part: Part, file: str, there: bool, progress: Progress) -> None:
     else:
         archive_file.publish(file)
     archive_file.discard(file)  # the other name, where a run was killed between the two
+    verified = identity(path, file)
+    if not verified.has_same_content(before):
+        raise changed(file)
+    return verified
+
+
+def identity(path: str, file: str) -> Identity:
+    """By what an archive is known again. Raises JournalError.
+
+    No other user than the journal's may write to it, not even by a descriptor.
+    """
+    try:
+        status, journal = os.stat(file), os.stat(path)
+    except OSError as error:
+        raise JournalError(f"{file}: cannot be looked at: {error.strerror}") from None
+    if status.st_uid not in (0, os.geteuid(), journal.st_uid) or status.st_mode & _OTHERS_WRITE:
+        raise JournalError(f"{file}: other users can write to it, so no event leaves the journal")
+    return Identity.of(status)
+
+
+def changed(file: str) -> JournalError:
+    """The error where an archive is not the one that was verified."""
+    return JournalError(
+        f"{file}: another program changed or replaced it after it was verified, so no more events"
+        " leave the journal; name a file in a directory of your own"
+    )
+
+
+def rows_of(part: Part, file: str) -> list[tuple[int, str]]:
+    """The fleets in an archive by which a daemon cuts its journal: events, and digests of the rows.
+
+    One that is not what these events make is left out. Raises JournalError.
+    """
+    wanted = {each[0]: archive_file.row_digest(each) for each in part.rows}
+    with open_journal(file) as archived, archived.reading():
+        found = archived.db.execute(_FLEETS)
+        there = {row[0]: archive_file.row_digest(row) for row in found}
+    if there.get(part.end.seq) != wanted[part.end.seq]:
+        raise changed(file)
+    return [(seq, digest) for seq, digest in wanted.items() if there.get(seq) == digest]
 
 
 def check(part: Part, file: str, progress: Progress) -> None:

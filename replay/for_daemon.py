@@ -44,7 +44,10 @@ def archive(path: str, before: str, file: str | None) -> dict[str, object]:
         part = archiving.part_of(reader, begin, end)
         if not there:
             archive_file.write(reader.files, file, part)
-        archiving.finish(part, file, there, lambda *_: None)
+        verified = archiving.finish(part, path, file, there, lambda *_: None)
+        fleets = archiving.rows_of(part, file)
+        if archiving.identity(path, file) != verified:
+            raise archiving.changed(file)
         try:
             texts, looked_to = archive_file.unneeded(reader.db, end.seq, part.after)
         except sqlite3.Error as error:
@@ -53,6 +56,8 @@ def archive(path: str, before: str, file: str | None) -> dict[str, object]:
         "archive": file,
         "first": begin.seq + 1,
         "last": end.seq,
+        "fleets": fleets,
+        "verified": verified,
         "texts": texts,
         "looked_to": looked_to,
     }

@@ -9,15 +9,13 @@ With ``--keep`` the daemon does so by itself: some seconds after it is ready, an
 
 import logging
 import os
-import sqlite3
 import subprocess
 import sys
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, Protocol
-from urllib.parse import quote
 
 import msgspec
 import trio
@@ -34,13 +32,14 @@ from ..core.fleet import Fleet
 from ..host import failures, threads
 from .caller import Caller
 from .server import Client, Refused
+from .verified_archive import VerifiedArchive
 
 log = logging.getLogger("emperor")
 
 _SETTLED: Final = 5.0  # seconds after the daemon is ready
 _LOOK: Final = 1.0  # seconds between looks whether it is
 _DAY: Final = 24 * 3600.0
-_AGAIN: Final = 3600.0  # seconds after a failure
+_AGAIN: Final = 600.0  # seconds after a failure, twice as many after each further one
 _PAUSE: Final = 0.05  # seconds between two steps, in which events are recorded
 _TEXTS: Final = 50  # config texts that are removed in a step
 _PAGES: Final = 250  # of the file that are given back to the disk in a step
@@ -48,8 +47,6 @@ _AGAIN_BY_HAND: Final = (
     "The archive is there and whole, and the journal has all later events: ask again, and it is"
     " gone on with"
 )
-_STEPS: Final = "SELECT seq FROM snapshot WHERE seq > ? ORDER BY seq"
-_FLEET: Final = "SELECT seq, hash, fleet, check_sum FROM snapshot WHERE seq = ?"
 Record = Callable[[Draft], Awaitable[None]]
 
 
@@ -129,17 +126,29 @@ class Archives:
 
     async def _cut(self, found: dict[str, Any], by: Caller, record: Record) -> int:
         """Have the journal begin behind an archive; the number of the event that says so."""
-        file, cuts = found["archive"], self._journal.cuts
-        *steps, last = await self._run(_steps, file, cuts.begin.seq)
+        archive = VerifiedArchive.told(found, self._journal.cuts.begin.seq)
+        try:
+            await self._run(archive.open)
+            return await self._cut_by(archive, found["first"], by, record)
+        except OSError as error:
+            raise Refused(f"{archive.path}: cannot be opened: {error.strerror}") from error
+        finally:
+            archive.close()
+
+    async def _cut_by(
+        self, archive: VerifiedArchive, first: int, by: Caller, record: Record
+    ) -> int:
+        cuts = self._journal.cuts
+        *steps, last = archive.steps
         for seq in steps:
-            await self._step(cuts.step, await self._run(_fleet, file, seq))
-        fleet = await self._run(_fleet, file, last)
+            await self._step(cuts.step, await self._run(archive.fleet, seq))
+        fleet = await self._run(archive.fleet, last)
         body = JournalArchived(
-            first=found["first"],
+            first=first,
             through=last,
             hash=fleet[1].hex(),
             fleet=await self._run(_digest, fleet),
-            file=os.path.basename(file),
+            file=os.path.basename(archive.path),
             **by.fields,
         )
         # A caller that is cancelled meanwhile leaves the offer: the event may be recorded yet.
@@ -149,12 +158,14 @@ class Archives:
         except Refused as refused:
             cuts.offer(None)
             raise Refused(f"{refused}. {_AGAIN_BY_HAND}") from None
-        log.info("events %d to %d went to %s", body.first, last, shown(file))
+        log.info("events %d to %d went to %s", body.first, last, shown(archive.path))
         return self._journal.seq
 
     async def _step(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        """Make a step, and leave the journal to events for at least as long as it took."""
+        began = trio.current_time()
         done = await self._run(step, *arguments)
-        await trio.sleep(_PAUSE)
+        await trio.sleep(max(_PAUSE, trio.current_time() - began))
         return done
 
     async def _run(self, job: Callable[..., Any], *arguments: Any) -> Any:
@@ -190,9 +201,10 @@ class Archives:
         if self._keep is None:
             return
         await self._settled(daemon)
+        again = _AGAIN
         while True:
-            before = rfc3339(daemon.now() - int(self._keep * 1e9))
             try:
+                before = rfc3339(max(0, daemon.now() - int(self._keep * 1e9)))
                 await self.archive(before, None, Caller(os.getuid(), os.getpid()), daemon.record)
             except Refused as refused:
                 self._complain(str(refused), daemon.now())
@@ -202,7 +214,12 @@ class Archives:
                 if self.trouble is not None:
                     log.warning("older events go to archives again")
                 self.trouble = self.since = None
-            await trio.sleep(_DAY if self.trouble is None else _AGAIN)
+            if self.trouble is None:
+                await trio.sleep(_DAY)
+                again = _AGAIN
+            else:
+                await trio.sleep(again)
+                again = min(2 * again, _DAY)
 
     async def _settled(self, daemon: Daemon) -> None:
         while True:
@@ -243,22 +260,6 @@ def _process(arguments: tuple[str, ...], ends: int) -> dict[str, Any]:
         more = f": {shown(said[-1])}" if said else ""
         return {"error": f"the process for it ended with code {done.returncode}{more}; ask again"}
     return answer
-
-
-def _steps(file: str, begin: int) -> list[int]:
-    """The events of an archive of which it has the fleet."""
-    with closing(_opened(file)) as db:
-        return [seq for (seq,) in db.execute(_STEPS, (begin,))]
-
-
-def _fleet(file: str, seq: int) -> SnapshotRow:
-    with closing(_opened(file)) as db:
-        row: SnapshotRow = db.execute(_FLEET, (seq,)).fetchone()
-    return row
-
-
-def _opened(file: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(file)}?mode=ro&immutable=1", uri=True)
 
 
 def _digest(fleet: SnapshotRow) -> str:
