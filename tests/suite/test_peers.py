@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from support.waiting import until
 
@@ -37,7 +39,8 @@ def test_each_chosen_row_has_a_figure_of_each_peer(tmp_path: Path) -> None:
             assert cell["runs"], f"{name}, {peer}: {cell['reason']}"
             assert all(each > 0 for each in cell["runs"]), name
         assert set(row["cells"]) == {"emperord", "C Emperor"}
-    assert [len(found["parts"][peer]) for peer in ("C Emperor", "emperord")] == [1, 2]
+    memory = [len(found["parts"][peer]["memory"]) for peer in ("C Emperor", "emperord")]
+    assert memory == [1, 2]  # the keeper and the daemon
 
 
 def processes(folder: Path) -> list[str]:
@@ -73,7 +76,9 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
 
 FIXED: dict[str, Any] = {
     "made": "2026-01-02",
-    "machine": {},
+    "machine": {"cores": 2, "python": "3.11", "file system": "ext4"},
+    "vassal": "in C",
+    "parts": {},
     "versions": {"emperord": "0", "C Emperor": "1"},
     "missing": {"circus": "no network"},
     "rows": {
@@ -107,5 +112,37 @@ def test_the_table_has_medians_spread_ratios_and_reasons(tmp_path: Path) -> None
         "stop 0.25 s — —",
         "",
         "circus: not installed: no network",
-        "stop, C Emperor: it did not end",
+        "stop: C Emperor: it did not end",
     ]
+
+
+def test_the_page_gets_tables_and_a_chart(tmp_path: Path) -> None:
+    """Between its marks, and a second time in their place."""
+    told, page = tmp_path / "told.json", tmp_path / "performance.md"
+    told.write_text(json.dumps(FIXED))
+    page.write_text("before\n<!-- peers -->\nold\n<!-- end of peers -->\nafter\n")
+    words = ["--render", str(told), "--write", "--docs", str(tmp_path)]
+    bench(*words)
+    first = page.read_text()
+    assert first.startswith("before\n<!-- peers -->\nMeasured on 2026-01-02 on 2 cores")
+    assert first.endswith("<!-- end of peers -->\nafter\n")
+    assert "| touch | 2.5 ms (2 to 3 ms) | 2.00 s (1.00 to 3.00 s) | — | 0.0013 |\n" in first
+    assert "- stop: C Emperor: it did not end.\n" in first
+    assert "old" not in first
+    chart = ET.parse(tmp_path / "peers.svg")
+    dots = [each for each in chart.iter() if each.tag.endswith("circle")]
+    assert len(dots) == 4  # two of the legend, two of the row that both have
+    assert json.loads((tmp_path / "peers.json").read_text()) == FIXED
+    bench(*words)
+    assert page.read_text() == first
+
+
+def test_the_page_has_the_figures_that_are_kept(tmp_path: Path) -> None:
+    """Of the last measurement, beside the page, which none changes by hand."""
+    kept = ROOT / "docs/peers.json"
+    page = tmp_path / "performance.md"
+    shutil.copy(ROOT / "docs/performance.md", page)
+    if kept.exists():
+        bench("--render", str(kept), "--write", "--docs", str(tmp_path))
+        assert (tmp_path / "peers.svg").read_text() == (ROOT / "docs/peers.svg").read_text()
+    assert page.read_text() == (ROOT / "docs/performance.md").read_text()

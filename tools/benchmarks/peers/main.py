@@ -16,12 +16,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import table
+from . import apps, page, table
 from .installing import CannotInstallError, install
+from .least import Floor
 from .marks import compiled
 from .sitting import PEERS, Sitting, Sizes, machine, rows
 
 QUICK = Sizes(vassals=100, runs=1, touches=1, idle=6.0, settled=2.0, apps=10, events=50_000)
+
+PARTS = ("apps", "floor")  # tables of their own
+ROWS = [*rows(Sizes()), *PARTS]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,30 +44,41 @@ def main(arguments: Sequence[str]) -> int:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     print(table.text(found))
+    if asked.write:
+        page.write(found, Path(asked.docs))
     if asked.json:
         Path(asked.json).write_text(json.dumps(found, indent=1) + "\n")
-    return not any(cell["runs"] for row in found["rows"].values() for cell in row["cells"].values())
+    return not table.has_figures(found)
 
 
 def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/bench --peers", description=__doc__)
     parser.add_argument("--peer", action="append", choices=PEERS, help="all, unless given")
-    parser.add_argument("--row", action="append", choices=rows(Sizes()), help="all, unless given")
+    parser.add_argument("--row", action="append", choices=ROWS, help="all, unless given")
     parser.add_argument("--quick", action="store_true", help="a short run with few vassals")
     parser.add_argument("--vassals", type=int, help="instead of 1,000")
     parser.add_argument("--runs", type=int, help="instead of 3")
+    parser.add_argument("--apps", type=int, metavar="N", help="applications, instead of 100")
+    parser.add_argument("--events", type=int, metavar="N", help="of the record; a million")
     parser.add_argument("--touches", type=int, metavar="N", help="of one, in each run; 3")
-    parser.add_argument("--idle", type=float, metavar="SECONDS", help="instead of 30")
+    parser.add_argument("--idle", type=float, metavar="SECONDS", help="instead of 21")
     parser.add_argument("--settled", type=float, metavar="SECONDS", help="before it; 12")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
     parser.add_argument("--no-install", action="store_true", help="only the peers that are there")
     parser.add_argument("--render", metavar="FILE", help="measure nothing, show this JSON")
-    return parser.parse_args(arguments)
+    parser.add_argument("--write", action="store_true", help="write them into docs/performance.md")
+    parser.add_argument("--docs", metavar="FOLDER", default=page.DOCS, help="of that page")
+    asked = parser.parse_args(arguments)
+    if asked.write and not asked.render and (asked.row or asked.peer or asked.quick):
+        parser.error("--write takes all rows and peers, as a page of a few would lose the others")
+    return asked
 
 
 def _sizes(asked: argparse.Namespace) -> Sizes:
     sizes = QUICK if asked.quick else Sizes()
-    for name in ("vassals", "runs", "touches", "idle", "settled"):
+    if asked.runs == 1:
+        sizes.app_runs = 1
+    for name in ("vassals", "runs", "apps", "events", "touches", "idle", "settled"):
         value = getattr(asked, name)
         if value is not None:
             setattr(sizes, name, value)
@@ -84,16 +99,27 @@ def _measured(folder: Path, asked: argparse.Namespace, sizes: Sizes) -> dict[str
         except CannotInstallError as error:
             missing[peer] = str(error)
             _say(f"{peer} cannot be installed: {error}")
-    sitting = Sitting(vassal, sizes, asked.row or list(rows(sizes)), _say)
+    chosen = asked.row or [*rows(sizes), *PARTS]
+    sitting = Sitting(vassal, sizes, list(versions), chosen, _say)
     found: dict[str, Any] = {
         "made": time.strftime("%Y-%m-%d"), "machine": machine(folder), "vassal": how,
         "sizes": asdict(sizes), "versions": versions, "missing": missing,
     }  # fmt: skip
+    if "floor" in chosen:
+        _say("the floor")
+        floor = Floor(vassal, folder, sizes.vassals, sizes.runs).measure()
+        found["floor"] = {name: asdict(row) for name, row in floor.items()}
     for turn in range(sizes.runs):
         for peer in versions:
             if turn >= sizes.other_runs and peer not in (table.OURS, table.THEIRS):
                 continue
             sitting.turn(peer, turn)
+    if "apps" in chosen:
+        of_apps = apps.measured(list(versions), sizes.apps, sizes.app_runs, _say)
+        found["apps"] = {name: asdict(row) for name, row in of_apps.items()}
+    if "verify" in chosen:
+        _say("verify")
+        sitting.verify(folder)
     found["rows"] = {
         name: asdict(row) for name, row in sitting.rows.items() if name in sitting.chosen
     }

@@ -50,7 +50,8 @@ def spent(pids: Iterable[int]) -> float:
 
 def name_of(pid: int) -> str:
     with contextlib.suppress(OSError):
-        return " ".join(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").split()[:4])
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:4]
+        return " ".join(Path(word).name for word in words)
     return "?"
 
 

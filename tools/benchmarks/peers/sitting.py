@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import million
+
 from . import processes
 from .installing import PREFIX
 from .marks import Marks, TookTooLongError
@@ -23,7 +25,8 @@ PEERS: dict[str, type[Supervisor]] = {
     each.name: each for each in (CEmperor, Emperord, Supervisord, Circus)
 }
 SETTLED = 12.0  # seconds; by then a daemon has given back the memory of its start
-PAUSES = (1.1, 4.1)  # seconds; the C Emperor looks every three, and compares whole seconds
+# Seconds. The C Emperor looks every three, and compares whole seconds; others are told at once.
+PAUSES = (1.1, 4.1)
 WINDOWS = 3  # of the time without work
 FAILURES = (NotPossibleError, TookTooLongError, OSError, subprocess.SubprocessError, ValueError)
 
@@ -34,11 +37,12 @@ class Sizes:
 
     vassals: int = 1000
     runs: int = 3
-    other_runs: int = 2  # of supervisord and circus, which take longer
+    other_runs: int = 1  # of supervisord and circus, which take longer
     touches: int = 3  # of one, in each run
-    idle: float = 30.0  # seconds
+    idle: float = 21.0  # seconds
     settled: float = SETTLED
     apps: int = 100
+    app_runs: int = 2
     events: int = 1_000_000
     files: int = 20_000
     few_files: int = 4096
@@ -80,7 +84,8 @@ def rows(sizes: Sizes) -> dict[str, Row]:
         "idle": Row(f"idle with {n:,}, of one core", "%"),
         "resident": Row(f"resident with {n:,} (RSS)", "MB"),
         "proportional": Row(f"resident with {n:,} (PSS)", "MB"),
-        "again": Row(f"in charge again after kill -9, {n:,}", "s"),
+        "again": Row(f"in charge again after `kill -9`, {n:,}", "s"),
+        "verify": Row(f"the record verified, of {sizes.events:,} events", "events/s"),
     }
 
 
@@ -88,12 +93,18 @@ class Sitting:
     """Runs the chosen peers, and keeps what each row found."""
 
     def __init__(
-        self, vassal: Path, sizes: Sizes, chosen: Sequence[str], say: Callable[[str], None]
+        self,
+        vassal: Path,
+        sizes: Sizes,
+        peers: Sequence[str],
+        chosen: Sequence[str],
+        say: Callable[[str], None],
     ) -> None:
+        self.peers = peers
         self.sizes, self.chosen, self._say = sizes, set(chosen), say
         self._vassal = vassal
         self.rows = rows(sizes)
-        self.parts: dict[str, object] = {}  # of memory and processor time, by peer
+        self.parts: dict[str, dict[str, object]] = {}  # of memory and processor time, by peer
 
     def note(self, row: str, peer: str, value: float, note: str = "") -> None:
         cell = self._cell(row, peer)
@@ -171,7 +182,12 @@ class Sitting:
             self._fleet(kind, self.sizes.vassals, self.sizes.files) as (emperor, took),
         ):
             self.note("start", peer, took)
-            self.note("start-cpu", peer, processes.spent(emperor.own()))
+            own = emperor.own()
+            self.note("start-cpu", peer, processes.spent(own))
+            self.parts.setdefault(peer, {})["start"] = {
+                **{processes.name_of(pid): processes.spent([pid]) for pid in own},
+                "its vassals, from the fork on": processes.spent(emperor.place.marks.pids()),
+            }
             with self._row("touch-one", peer=peer):
                 if self._wants(peer, "touch-one"):
                     for _ in range(self.sizes.touches):
@@ -189,7 +205,9 @@ class Sitting:
                 self.note("stop", peer, emperor.stop())
 
     def _told(self, emperor: Supervisor, those: Sequence[int]) -> float:
-        time.sleep(random.uniform(*PAUSES))
+        shortest, longest = PAUSES
+        longest = longest if isinstance(emperor, CEmperor) else shortest + 0.5
+        time.sleep(random.uniform(shortest, longest))
         began = time.monotonic_ns()
         emperor.tell(those)
         return max(emperor.all_told(began, those))
@@ -209,9 +227,27 @@ class Sitting:
         whole = sum(found.values(), processes.Memory())
         self.note("resident", peer, whole.rss)
         self.note("proportional", peer, whole.pss)
-        self.parts[peer] = [
+        self.parts.setdefault(peer, {})["memory"] = [
             {"process": processes.name_of(pid), **asdict(memory)} for pid, memory in found.items()
         ]
+
+    def verify(self, folder: Path) -> None:
+        """How fast the record is verified. No other peer keeps one."""
+        for peer in self.peers:
+            if peer != Emperord.name:
+                self._cell("verify", peer).reason = "it keeps no record"
+        if Emperord.name not in self.peers:
+            return
+        journal = folder / "million.db"
+        million.write(str(journal), self.sizes.events)
+        command = [sys.executable, "-m", "emperord", "replay", "--journal", str(journal), "verify"]
+        with self._row("verify", peer=Emperord.name):
+            for _ in range(self.sizes.runs):
+                began = time.monotonic()
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+                events = self.sizes.events / (time.monotonic() - began)
+                self.note("verify", Emperord.name, events)
+        journal.unlink()
 
 
 def machine(folder: Path) -> dict[str, object]:
