@@ -127,7 +127,8 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
     if reason is not None:
         return True, f"barred: {reason}"
     try:
-        words = command.argv(name, spec, policy)
+        asked = uwsgi_plugins.asked_by(spec, seen.content, policy)
+        words = command.argv(name, spec, policy, uwsgi=uwsgi_plugins.choose(spec, asked, policy))
         user = user_of(spec, policy)
         # Only root can look with the rights of another user.
         tenant = None if user is None or os.geteuid() != 0 else user.rights

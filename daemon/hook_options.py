@@ -35,6 +35,17 @@ class _Commands(click.types.StringParamType):
         return text
 
 
+def uwsgi_binary() -> Decorator:
+    """uWSGI itself, where no wrapper is in its place."""
+    return option(
+        "--uwsgi",
+        metavar="PATH[:PATH...]",
+        help="The uWSGI binary to run vassals with. Of several, the first that has the plugins of a"
+        " vassal's config.",
+        show_default="the first found that has them",
+    )
+
+
 def hooks() -> list[Decorator]:
     """Hooks, and what runs in place of uWSGI where that is there or is not."""
     many: dict[str, Any] = {"multiple": True, "type": _Commands(), "metavar": "CMD"}

@@ -34,7 +34,7 @@ from .cli.option_types import (
     whole_or_auto,
 )
 from .config_options import config_files
-from .hook_options import hooks
+from .hook_options import hooks, uwsgi_binary
 from .host import cgroup_base
 from .host.vassal_log import MOST_PARTS
 from .keeper import stdio
@@ -70,7 +70,7 @@ def essentials() -> list[Decorator]:
             " directory: journal.db",
             help="Keep the journal, the record of all events, in this file.",
         ),
-        option("--uwsgi", metavar="PATH", help="The uWSGI binary to run vassals with."),
+        uwsgi_binary(),
         option(
             "--freq",
             type=seconds,

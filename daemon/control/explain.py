@@ -13,7 +13,7 @@ from ..core.replacement import obstacle
 from ..core.running import unchecked_text
 from ..core.starts import bar_reason
 from ..core.target import unkept_text
-from ..host import command, magic, world
+from ..host import command, magic, uwsgi_plugins, world
 from ..host.exposed import exposed_now
 from ..host.listen_address import binds_itself
 from ..host.procfs import IDENTITY, MARK
@@ -61,7 +61,7 @@ class Explainer:
         }
         reason = bar_reason(spec, self._policy, vassal.monitor)
         try:
-            answer |= self._run(vassal, barred=reason is not None)
+            answer |= self._run(vassal, text, barred=reason is not None)
         except (command.CannotRun, NoAccount) as error:
             answer["notes"].append(f"cannot be run: {error}")
         if reason is not None:
@@ -82,11 +82,13 @@ class Explainer:
             answer["notes"].append("what runs now was told something else; it gets this next")
         return answer
 
-    def _run(self, vassal: Vassal, *, barred: bool) -> dict[str, Any]:
+    def _run(self, vassal: Vassal, text: bytes | None, *, barred: bool) -> dict[str, Any]:
         """The program that is executed. Raises CannotRun, NoAccount."""
         spec, policy = vassal.spec, self._policy
         user = None if barred else user_of(spec, policy)
-        arguments = command.arguments(vassal.name, spec, policy)
+        asked = uwsgi_plugins.asked_by(spec, text, policy)
+        chosen = uwsgi_plugins.choose(spec, asked, policy)
+        arguments = command.arguments(vassal.name, spec, policy, uwsgi=chosen)
         its = command.environment(
             self._environ, vassal.name, spec, "(which one)", None, None, user, "(the journal's)"
         )

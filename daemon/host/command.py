@@ -67,19 +67,32 @@ class CannotRun(Exception):
     """There is no program to run; the text says which and what to do."""
 
 
+def given_uwsgis(uwsgi: str) -> list[str]:
+    """The paths that ``--uwsgi`` names: one, or several with a colon between them.
+
+    They are relative to the daemon's working directory; the vassal's is another.
+    """
+    several = [] if os.path.exists(uwsgi) else uwsgi.split(":")
+    return [os.path.abspath(path) for path in several or [uwsgi] if path]
+
+
 def find_uwsgi(policy: Policy) -> str:
     """The uWSGI binary: as told, else beside the running Python, else on PATH."""
     if policy.uwsgi is not None:
-        # Relative to the daemon's working directory; the vassal's is another.
-        path = os.path.abspath(policy.uwsgi)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
+        for path in given_uwsgis(policy.uwsgi):
+            if is_program(path):
+                return path
         raise CannotRun(f"--uwsgi {policy.uwsgi}: there is no such program")
     beside = os.path.join(os.path.dirname(sys.executable), "uwsgi")
     found = beside if os.access(beside, os.X_OK) else shutil.which("uwsgi")
     if found is None:
         raise CannotRun("uwsgi is neither beside Python nor on PATH; install it or give --uwsgi")
     return found
+
+
+def is_program(path: str) -> bool:
+    """Whether a file is there that may be executed."""
+    return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
 def _program(policy: Policy) -> str:
@@ -89,7 +102,7 @@ def _program(policy: Policy) -> str:
         return find_uwsgi(policy)
     # Relative to the daemon's working directory, as everything on its command line.
     path = os.path.abspath(wrapper) if "/" in wrapper else shutil.which(wrapper)
-    if path is None or not (os.path.isfile(path) and os.access(path, os.X_OK)):
+    if path is None or not is_program(path):
         raise CannotRun(f"--wrapper {wrapper}: there is no such program")
     return path
 
@@ -108,15 +121,18 @@ class Argument(NamedTuple):
     origin: str
 
 
-def arguments(name: str, spec: Spec, policy: Policy, copy: str | None = None) -> list[Argument]:
+def arguments(
+    name: str, spec: Spec, policy: Policy, copy: str | None = None, *, uwsgi: str | None = None
+) -> list[Argument]:
     """The command line of a vassal, each argument with its origin. Raises CannotRun.
 
-    ``copy`` is the path of the copy of its config that it is to run from.
+    ``copy`` is the path of the copy of its config that it is to run from. ``uwsgi`` is a binary
+    that was chosen in place of the usual one.
     """
     command = spec.settings.get("command")
     if command is not None:
         return [Argument(word, "command in its [emperor] section") for word in _split(command)]
-    return _uwsgi(name, spec, policy, copy)
+    return _uwsgi(name, spec, policy, copy, uwsgi)
 
 
 def _split(command: str) -> list[str]:
@@ -126,7 +142,9 @@ def _split(command: str) -> list[str]:
     return shell_words.split(command)
 
 
-def _uwsgi(name: str, spec: Spec, policy: Policy, copy: str | None) -> list[Argument]:
+def _uwsgi(
+    name: str, spec: Spec, policy: Policy, copy: str | None, uwsgi: str | None
+) -> list[Argument]:
     """argv of a vassal that uWSGI runs, as upstream builds it. Raises CannotRun."""
 
     def options(option: str, values: tuple[str, ...], origin: str) -> Iterator[Argument]:
@@ -139,8 +157,10 @@ def _uwsgi(name: str, spec: Spec, policy: Policy, copy: str | None) -> list[Argu
         # uWSGI takes what follows the last colon for a section, of an inline config too.
         config += ":uwsgi"
     which = "--wrapper" if policy.wrapper else "--uwsgi" if policy.uwsgi else "uWSGI as found"
+    if uwsgi is not None:
+        which = "the uWSGI that has its plugins"
     return [
-        Argument(_program(policy), which),
+        Argument(uwsgi or _program(policy), which),
         *options("--inherit", policy.vassals_inherit_before, "--vassals-inherit-before"),
         *options("--include", policy.vassals_include_before, "--vassals-include-before"),
         *options("--set", policy.vassal_set, "--vassal-set"),
@@ -151,9 +171,11 @@ def _uwsgi(name: str, spec: Spec, policy: Policy, copy: str | None) -> list[Argu
     ]
 
 
-def argv(name: str, spec: Spec, policy: Policy, copy: str | None = None) -> list[str]:
+def argv(
+    name: str, spec: Spec, policy: Policy, copy: str | None = None, *, uwsgi: str | None = None
+) -> list[str]:
     """The command line of a vassal. Raises CannotRun."""
-    return [argument.text for argument in arguments(name, spec, policy, copy)]
+    return [argument.text for argument in arguments(name, spec, policy, copy, uwsgi=uwsgi)]
 
 
 def of_attempt(

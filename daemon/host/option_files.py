@@ -18,6 +18,7 @@ from ...monitors.names import shown
 from ...monitors.ownership import told
 from ...monitors.path_owners import PathWalker, Step
 from ...monitors.private_groups import NotKnown
+from .command import given_uwsgis
 
 _NOBODY: Final = -1
 
@@ -52,8 +53,9 @@ def _trusted(policy: Policy) -> int:
 def _programs(policy: Policy) -> Iterator[tuple[str, str, int]]:
     """The options with programs, where these are, and the user who may write there."""
     words = shlex.split(policy.on_demand_exec or "")
+    uwsgis = [] if policy.uwsgi is None else given_uwsgis(policy.uwsgi)
     for option, program, trusted in (
-        ("--uwsgi", policy.uwsgi, _trusted(policy)),
+        *(("--uwsgi", path, _trusted(policy)) for path in uwsgis),
         ("--wrapper", policy.wrapper, _trusted(policy)),
         # With --user root runs it.
         ("--on-demand-exec", words[0] if words else None, _NOBODY),

@@ -39,6 +39,7 @@ from .opening import Listener
 from .process import Process, kept_name
 from .reap import kill_group
 from .users import User, user_of
+from .uwsgi_choice import Choice
 from .vassal_log import log_file
 
 _RESERVE: Final = 32  # descriptors that vassals leave to the daemon
@@ -84,6 +85,7 @@ class Starter:
         self._kept_sockets = on_demand.kept
         self._copies = context.copies
         self._hooks = context.hooks
+        self._choice = Choice(context.config_text)
 
     def start(self, vassal: Vassal, at: int) -> Process:
         """Start the process that was ordered ``at`` that time. Blocks, for a worker thread.
@@ -189,7 +191,8 @@ class Starter:
         copy = None
         if spec.copy and vassal.attempt is not None:
             copy = self._copies.make((vassal.name, vassal.attempt), spec.config, user, to_run=True)
-        argv = command.argv(vassal.name, spec, self._policy(), copy)
+        policy = self._policy()
+        argv = command.argv(vassal.name, spec, policy, copy, uwsgi=self._choice.of(spec, policy))
         spec = lowered(spec, self._most)
         hooks = self._hooks.any_before
         return command.of_attempt(argv, spec, mark, self._nofile, user, cgroup, hooks=hooks)

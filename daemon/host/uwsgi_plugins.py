@@ -4,14 +4,18 @@ A binary has plugins built in, and loads others as ``DIR/NAME_plugin.so``. PyPI'
 built in as ``python``, so Debian's ``plugins = python3`` names a file that it does not have. uWSGI
 says that in one line among many, and goes on: without an application, if no other plugin serves it.
 
+Another binary of the machine may have them. Then it runs the vassal, unless ``--uwsgi`` names one.
+
 Nothing is executed: the binary may be anything. Its symbols name what is built in, and its compiler
 flags name its plugins' directory. They are read once for each binary.
 """
 
 import functools
+import glob
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -23,6 +27,8 @@ from . import command
 _LOOKED_AT: Final = 1 << 16  # bytes of a config
 _LARGEST: Final = 1 << 26  # bytes of a binary
 _BINARIES: Final = 16  # that are remembered
+_REMEMBERED: Final = 30  # seconds for which the binaries of this machine are
+_FOLDERS: Final = ("/usr/local/bin", "/usr/bin", "/usr/sbin")
 _MOST: Final = 32  # plugins of a config
 # As .ini, YAML, JSON and XML write them; and comments in these formats.
 _ASKS: Final = re.compile(
@@ -34,6 +40,9 @@ _NAME: Final = re.compile(r"(?:\d+:)?([A-Za-z0-9_]+)")
 _SYMBOL: Final = re.compile(rb"\0([a-z0-9_]+)_plugin(?=\0)")
 _FLAG: Final = b"-DUWSGI_PLUGIN_DIR=".hex().encode()
 _HEX: Final = re.compile(rb"(?:[0-9a-f]{2})+")
+
+
+Asked = tuple[tuple[str, str], ...]  # options of plugins, with their values
 
 
 class Lack(NamedTuple):
@@ -60,25 +69,74 @@ def lacks(
     Without ``own_folders`` nothing is told of a config that names folders: they may not answer.
     There are none where that cannot be told: the program is no uWSGI, a wrapper or a script.
     """
-    if content is None or policy.wrapper is not None or "command" in spec.settings:
-        return []
-    asked = list(_asked(content))
-    names = [(key, name) for key, value in asked if "dir" not in key for name in _names(value)]
-    if not names:
-        return []
+    asked = asked_by(spec, content, policy)
     try:
-        path = command.find_uwsgi(policy)
+        path = choose(spec, asked, policy) or command.find_uwsgi(policy) if asked else ""
+    except command.CannotRun:
+        return []
+    return _lacks_of(path, spec, asked, own_folders=own_folders) or []
+
+
+def asked_by(spec: Spec, content: bytes | None, policy: Policy) -> Asked:
+    """The options of plugins in a config of uWSGI; none where another program runs."""
+    if content is None or policy.wrapper is not None or "command" in spec.settings:
+        return ()
+    asked = tuple(_asked(content))
+    return asked if any("dir" not in key and any(_names(value)) for key, value in asked) else ()
+
+
+def choose(spec: Spec, asked: Asked, policy: Policy) -> str | None:
+    """A binary that has the plugins, where the usual one lacks some; else None. Blocks.
+
+    Raises CannotRun.
+    """
+    if not asked:
+        return None
+    usual = command.find_uwsgi(policy)
+    if not _lacks_of(usual, spec, asked, own_folders=False):
+        return None
+    if policy.uwsgi is not None:
+        others = command.given_uwsgis(policy.uwsgi)
+    else:
+        others = _installed(os.environ.get("PATH", os.defpath), int(time.monotonic() / _REMEMBERED))
+    for path in others:
+        if path == usual or not command.is_program(path):
+            continue
+        if _lacks_of(path, spec, asked, own_folders=False) == []:
+            return path
+    return None
+
+
+@functools.lru_cache(1)
+def _installed(path: str, _: int) -> list[str]:
+    """The binaries of uWSGI in the folders of PATH and in the usual ones."""
+    folders = dict.fromkeys([*(each for each in path.split(":") if each), *_FOLDERS])
+    found = (
+        os.path.join(folder, name)
+        for folder in folders
+        for pattern in ("uwsgi", "uwsgi[-_]*")
+        for name in sorted(glob.glob(pattern, root_dir=folder))
+    )
+    return [each for each in found if os.path.isabs(each)]
+
+
+def _lacks_of(path: str, spec: Spec, asked: Asked, *, own_folders: bool) -> list[Lack] | None:
+    """The plugins that this binary will not find; None where that cannot be told."""
+    if not asked:
+        return []
+    names = [(key, name) for key, value in asked if "dir" not in key for name in _names(value)]
+    try:
         status = os.stat(path)
         binary = _read(path, status.st_mtime_ns, status.st_ino)
-    except (command.CannotRun, OSError):
-        return []
+    except OSError:
+        return None
     if binary is None:
-        return []
+        return None
     folders = [value for key, value in asked if "dir" in key and "%" not in value]
     if own_folders:
         folders = [os.path.join(spec.cwd or "", each) for each in (*folders, binary.folder)]
     elif folders:
-        return []
+        return None
     elif os.path.isabs(binary.folder):
         folders = [binary.folder]
     loaded = _named_after(path)

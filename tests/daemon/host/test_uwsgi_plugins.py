@@ -1,17 +1,21 @@
 """Plugins that a config asks for and its uWSGI lacks: named by --check and at a failed start."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from emperord.daemon.host import command, uwsgi_plugins
+from emperord.daemon.host.uwsgi_choice import Choice
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
+from support.asking import asked
+from support.serving import serving
 from support.vassals import Application
 
-from ..conftest import MakeDaemon
+from ..conftest import MakeDaemon, MakeEmperor
 
 UWSGI = command.find_uwsgi(Policy())
 PYTHON3 = "has python built in and no plugin python3: remove"
@@ -64,12 +68,79 @@ def test_files_of_plugins_are_found(tmp_path: Path) -> None:
 def test_another_binary_is_named_and_its_name_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = tmp_path / "uwsgi_python3"
-    shutil.copy(UWSGI, other)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    (told,) = lacking(FORMATS["ini"])
+    other = another(tmp_path, "uwsgi_python3", monkeypatch)
+    (told,) = lacking(FORMATS["ini"], policy=Policy(uwsgi=UWSGI))
     assert told.endswith(f"remove plugins = python3, or give --uwsgi {other}")
     assert lacking(FORMATS["ini"], policy=Policy(uwsgi=str(other))) == []
+
+
+def another(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A second uWSGI on PATH."""
+    other = folder / name
+    shutil.copy(UWSGI, other)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    uwsgi_plugins._installed.cache_clear()
+    return other
+
+
+def chosen(text: str, policy: Policy | None = None) -> str | None:
+    spec = Spec(ts=1, config="0" * 64, path="/v/a.ini", cwd="/")
+    asked = uwsgi_plugins.asked_by(spec, text.encode(), policy or Policy())
+    return uwsgi_plugins.choose(spec, asked, policy or Policy())
+
+
+def test_the_first_binary_that_has_the_plugins_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = another(tmp_path, "uwsgi_python3", monkeypatch)
+    assert chosen(FORMATS["ini"]) == str(other)
+    assert lacking(FORMATS["ini"]) == []
+    assert chosen("[uwsgi]\nplugins = python,http") is None
+    assert chosen("[uwsgi]\nplugins = python3,lua") is None
+    assert "no plugin lua" in lacking("[uwsgi]\nplugins = python3,lua")[1]
+    assert chosen("[uwsgi]\nplugins-dir = /x\nplugins = python3") is None
+    assert chosen(FORMATS["ini"], Policy(wrapper="/bin/sh")) is None
+    # The operator's choice stands.
+    assert chosen(FORMATS["ini"], Policy(uwsgi=UWSGI)) is None
+    assert chosen(FORMATS["ini"], Policy(uwsgi=f"{UWSGI}:/none:{other}")) == str(other)
+    assert command.find_uwsgi(Policy(uwsgi=f"/none:{UWSGI}:{other}")) == UWSGI
+
+
+def test_a_config_is_read_once_for_its_plugins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = another(tmp_path, "uwsgi-more_python3", monkeypatch)
+    read: list[str] = []
+
+    def config_text(digest: str) -> bytes:
+        read.append(digest)
+        return FORMATS["ini"].encode()
+
+    choice = Choice(config_text)
+    spec = Spec(ts=1, config="0" * 64, path="/v/a.ini", cwd="/")
+    assert [choice.of(spec, Policy()) for _ in range(3)] == [str(other)] * 3
+    assert read == ["0" * 64]
+
+
+def test_the_daemon_runs_it_and_says_so(
+    make_emperor: MakeEmperor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    other = another(tmp_path / "bin", "uwsgi_python3", monkeypatch)
+    daemon = make_emperor()
+    daemon.environ["PATH"] = os.environ["PATH"]
+    app = Application(daemon.vassals)
+    (daemon.vassals / "a.ini").write_text(app.config("one", plugins="python3"))
+    daemon.launch("--check")
+    assert daemon.wait() == 0
+    assert f"a.ini: {other} --ini a.ini" in daemon.log()
+    daemon.start()
+    serving(daemon, app, "one")
+    pid = daemon.fleet().vassals["a.ini"].pid
+    assert os.readlink(f"/proc/{pid}/exe") == str(other)
+    words = asked(daemon, "explain", "a.ini")["argv"]
+    assert words[0] == {"word": str(other), "from": "the uWSGI that has its plugins"}
+    daemon.stop()
 
 
 @pytest.mark.parametrize("program", [sys.executable, __file__])
