@@ -67,7 +67,7 @@ KEYS: Final = (
     *replacing.KEYS,
 )  # fmt: skip
 
-_ADD_UP: Final = ("environment", "listen")  # the values of several lines
+_ADD_UP: Final = ("environment", "environment-file", "listen")  # the values of several lines
 
 Settings = dict[str, str]
 Pairs = Iterable[tuple[str, Any]]

@@ -4,7 +4,7 @@
 |---|---|
 | `directory` | the working directory of a program that a ``command`` names, an absolute path |
 | `environment` | variables ``NAME=VALUE``, split as a shell would; the lines of several add up |
-| `environment-file` | a file of such lines, read at each start; with ``-`` it may be missing |
+| `environment-file` | files of such lines, read at each start; with ``-`` one may be missing |
 | `umask` | the mask of the modes of new files, octal |
 | `stop-timeout` | how long a stop may take until the kill |
 | `user`, `group` | whom it runs as, outside of tyrant mode and ``--user``: names or numbers |
@@ -31,6 +31,7 @@ _RESERVED: Final = re.compile(
     r"EMPERORD_.*|UWSGI_EMPEROR_FD.*|UWSGI_RELOADS|NOTIFY_SOCKET|WATCHDOG_(USEC|PID)"
     r"|LISTEN_(FDS|PID|FDNAMES)"
 )
+_FILES: Final = re.compile(r"\s+(?=-?/)")
 _VARIABLE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
 
@@ -45,6 +46,11 @@ def variables(text: str) -> dict[str, str]:
             raise ValueError(f"{pair[1]} is set by the daemon; remove it")
         found[pair[1]] = pair[2]
     return found
+
+
+def files(text: str) -> list[str]:
+    """The paths of an ``environment-file``; each begins with a slash, or with ``-`` and a slash."""
+    return _FILES.split(text)
 
 
 def flaw(key: str, text: str) -> str | None:
@@ -65,7 +71,7 @@ def _environment(text: str) -> str | None:
 
 
 def _file(text: str) -> str | None:
-    return _directory(text.removeprefix("-"))
+    return _directory(text.removeprefix("-"))  # those behind a blank are absolute
 
 
 def _umask(text: str) -> str | None:

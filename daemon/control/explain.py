@@ -73,7 +73,7 @@ class Explainer:
                 f"its config binds {spec.socket} itself, which would take the address away from the"
                 " socket on demand: remove that line"
             )
-        if (file := spec.settings.get("environment-file")) is not None:
+        for file in world.files(spec.settings):
             answer["notes"].append(f"each start reads its environment from {file.lstrip('-')} also")
         if (deaf := deafness(vassal)) is not None:
             answer["notes"].append(f"{deaf}. uWSGI reads them if it has master = true")

@@ -73,7 +73,7 @@ def _world(environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
             if letter == b"e":
                 name, _, given[name] = value.partition(b"=")
             elif letter == b"f":
-                of_file = _variables(value)
+                of_file.update(_variables(value))
             elif letter == b"u":
                 posix.umask(int(value, 8))
             elif letter == b"d":

@@ -60,9 +60,16 @@ def variables(settings: Mapping[str, str]) -> dict[str, str]:
     return world.variables(settings.get("environment", ""))
 
 
+def files(settings: Mapping[str, str]) -> list[str]:
+    """The paths of the files with further variables; one that may be missing has a dash before."""
+    return world.files(settings["environment-file"]) if "environment-file" in settings else []
+
+
 def _lines(settings: Mapping[str, str]) -> Iterator[str]:
     for name, value in variables(settings).items():
         yield f"e{name}={value}"
-    for letter, key in (("f", "environment-file"), ("u", "umask"), ("d", "directory")):
+    for path in files(settings):
+        yield f"f{path}"
+    for letter, key in (("u", "umask"), ("d", "directory")):
         if key in settings:
             yield letter + settings[key]

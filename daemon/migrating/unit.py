@@ -169,26 +169,16 @@ class _Service:
             )
 
     def _files(self) -> None:
-        """Take the one file that a vassal can have."""
-        lines = self._keys.get((_SERVICE, "EnvironmentFile"), [])
-        wanted = []
-        for line in lines:
+        """Take the files of variables, in their order."""
+        for line in self._keys.get((_SERVICE, "EnvironmentFile"), []):
             path = self._expanded(line)
             if path is None:
                 continue
-            if len(lines) > 1 and path.startswith("-") and not glob.glob(path[1:]):
-                self._vassal.name_line(line.text, "it is not there, and a vassal has one such file")
-            else:
-                wanted.append((line, path))
-        for line, path in wanted[:1]:
             if glob.has_magic(path):
-                self._vassal.name_unfinished(line.text, "a vassal has one file, and no pattern")
+                says = "no pattern is expanded here; name each file"
+                self._vassal.name_unfinished(line.text, says)
             else:
                 self._vassal.take(line.text, ("environment-file", path))
-        for line, _ in wanted[1:]:
-            self._vassal.name_unfinished(
-                line.text, "a vassal has one such file; put both into one, the later lines win"
-            )
 
     # The rest
 

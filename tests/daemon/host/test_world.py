@@ -64,6 +64,18 @@ def test_a_change_is_a_restart_and_the_file_is_read_again(daemon: Daemon, tmp_pa
     daemon.stop()
 
 
+def test_files_add_up_and_a_later_one_wins(daemon: Daemon, tmp_path: Path) -> None:
+    one, two = tmp_path / "one file.env", tmp_path / "two.env"
+    one.write_text("A=one\nB=one\nC=one\n")
+    two.write_text("B=two\n")
+    text = shell('echo "$A|$B|$C"; exec sleep 1000', environment="A=own C=own")
+    lines = (f"environment-file = {path}\n" for path in (one, f"-{tmp_path}/none.env", two))
+    (daemon.vassals / "a.ini").write_text(text + "".join(lines))
+    daemon.start()
+    assert said(daemon, "a.ini", 1) == ["one|two|one"]
+    daemon.stop()
+
+
 def test_a_value_of_the_file_is_in_no_record(daemon: Daemon, tmp_path: Path) -> None:
     file = tmp_path / "app.env"
     file.write_text(f"A={SECRET}\n{SECRET}\n")
