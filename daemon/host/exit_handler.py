@@ -100,7 +100,8 @@ class ExitHandler:
         if process.spec.copy:
             await threads.run_sync(self._copies.release, (process.name, process.attempt))
         # Before its end is recorded: after the last one the daemon may leave at once.
-        self._tasks.start("hooks", process, self._hooks.ended)
+        if self._hooks.any_ended:
+            self._tasks.start("hooks", process, self._hooks.ended)
         body = Exited(
             attempt=process.attempt,
             code=death.code,

@@ -69,6 +69,16 @@ class HookRunner:
         """Whether hooks run before programs."""
         return bool(self._hooks.start or self._hooks.as_vassal)
 
+    @property
+    def any_started(self) -> bool:
+        """Whether hooks run when a process does."""
+        return bool(self._hooks.as_emperor)
+
+    @property
+    def any_ended(self) -> bool:
+        """Whether hooks run when a process has ended."""
+        return bool(self._hooks.stop)
+
     def before(self, vassal: str) -> list[str]:
         """The lines of EMPERORD_WORLD that have ``enter.py`` run hooks before the program."""
         plain = (_words(each, vassal) for each in self._hooks.start)

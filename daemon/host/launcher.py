@@ -1,7 +1,7 @@
 """Starts: from the order to spawn until the process is watched.
 
-Spawning runs in a worker thread, one at a time: between making a descriptor inheritable and the
-exec, another spawn would inherit it too. Orders for a vassal whose spawn is under way wait for it.
+Spawning runs in a worker thread, one at a time (``spawner.py``). Orders for a vassal whose spawn is
+under way wait for it.
 ``spawned`` is durable before the vassal's descriptors are watched, so its first byte never
 overtakes it. A process that a lost journal has left is taken over instead (``unjournaled.py``).
 """
@@ -17,7 +17,7 @@ from ..core import attempts
 from ..core.actions import Action
 from ..core.draft import Draft
 from ..core.fleet import Vassal
-from . import adoption, cgroups, command, procfs, threads
+from . import adoption, cgroups, command, procfs
 from .config_sender import ConfigSender
 from .context import HostContext
 from .controller import Controller
@@ -30,6 +30,7 @@ from .process import Process
 from .readiness import Readiness
 from .reap import ProcessTrees
 from .spawn import Starter, error_text
+from .spawner import Spawner
 from .user_threads import UserThreads
 from .users import NoAccount
 
@@ -54,7 +55,6 @@ class Launcher:
         trees: ProcessTrees,
     ) -> None:
         self._policy = context.policy
-        self._starter = starter
         self._processes = context.processes
         self._watch = context.watch
         self._tasks = context.tasks
@@ -73,7 +73,8 @@ class Launcher:
         self._identity = context.identity
         self._hooks = context.hooks
         self._readiness = Readiness(context)
-        self.one_spawn = trio.CapacityLimiter(1)
+        self._spawner = Spawner(starter, context.tasks)
+        self.one_spawn = self._spawner.one_spawn
         # Orders for attempts whose spawn is under way, in order.
         self._waiting: dict[tuple[str, int | None], list[tuple[Action, Spec | None]]] = {}
 
@@ -125,7 +126,7 @@ class Launcher:
         self._watch.add_process(process)
         self._readiness.watch(process)
         self._notifications.watch(process)
-        if process.unjournaled is None:
+        if process.unjournaled is None and self._hooks.any_started:
             self._tasks.start("hooks", process, self._hooks.started)
         if process.unjournaled is not None:
             adoption.find_cgroup(process, self._cgroups, self._identity())
@@ -154,8 +155,7 @@ class Launcher:
             await self._on_demand.settled(vassal.name)
             if vassal.running is not None:
                 await self._kept_sockets.open(vassal.name, vassal.running)
-            start = self._starter.start
-            return await threads.run_sync(start, vassal, at, limiter=self.one_spawn)
+            return await self._spawner.start(vassal, at)
         except CannotListen as error:
             never = error.fault == "address" and error.holder is None
             await self._refuse(vassal, str(error), "exec" if never else "resources")

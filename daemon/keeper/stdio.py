@@ -69,14 +69,20 @@ def form() -> str:
     return os.environ.get(FORM) or ("journal" if is_journal() else "text")
 
 
-def written(name: str, priority: int, text: str, at: float | None = None) -> str:
-    """A line of the log, without its end. The priority is syslog(3)'s, the time Unix time."""
-    if form() == "journal":  # sd-daemon(3); journald adds the time
+def written(
+    name: str, priority: int, text: str, at: float | None = None, how: str | None = None
+) -> str:
+    """A line of the log, without its end. The priority is syslog(3)'s, the time Unix time.
+
+    ``how`` is its form, where the caller has asked for that already.
+    """
+    how = how or form()
+    if how == "journal":  # sd-daemon(3); journald adds the time
         return f"<{priority}>{name}: {text}"
     at = time.time() if at is None else at
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
     stamp += f".{int(at * 1000) % 1000:03d}Z"
-    if form() == "json":
+    if how == "json":
         line = {"at": stamp, "level": LEVELS[priority], "logger": name, "message": text}
         return json.dumps(line)
     return f"{stamp} {name}: {text}"

@@ -3,7 +3,9 @@
 import contextlib
 import logging
 import os
+import select
 import sys
+from collections.abc import Iterable, Iterator
 from typing import Final, TextIO
 
 from ...monitors.names import shown
@@ -60,6 +62,19 @@ def set_up(form: str | None, file: str | None = None) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Write the lines of the block at once, at its end: each by itself would cost two syscalls."""
+    handlers = [each for each in logging.root.handlers if isinstance(each, _Handler)]
+    for handler in handlers:
+        handler.hold()
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.release()
+
+
 def reopen() -> None:
     """Go on in a new file, if standard error is a file that was renamed."""
     if stdio.reopen(_log.error):
@@ -99,16 +114,60 @@ class _Handler(logging.StreamHandler[TextIO]):
     """The log on standard error. Without a reader lines are lost, but the daemon goes on."""
 
     _lost = 0
+    _held: list[logging.LogRecord] | None = None  # those of a turn, which are written together
+
+    def hold(self) -> None:
+        """Hold lines back until ``release``."""
+        self._held = []
+
+    def release(self) -> None:
+        """Write the lines that were held back."""
+        held, self._held = self._held or [], None
+        with self.lock or contextlib.nullcontext():
+            self._write(held)
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self._held is None:
+            self._write([record])
+        else:
+            self._held.append(record)
+
+    def _write(self, records: Iterable[logging.LogRecord]) -> None:
+        """Write lines, as many at once as a pipe takes that has room."""
+        together: list[logging.LogRecord] = []
+        text = ""
+        for record in records:
+            line = self._line(record)
+            if together and len((text + line).encode(errors="replace")) > select.PIPE_BUF:
+                self._put(together, text)
+                together, text = [], ""
+            together.append(record)
+            text += line
+        if together:
+            self._put(together, text)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        try:
+            return f"{self.format(record)}\n"
+        except Exception:
+            self.handleError(record)
+            return ""
+
+    def _put(self, records: list[logging.LogRecord], text: str) -> None:
         # Wait for a slow reader. After a line was dropped, do not wait until there is room again.
         if not stdio.has_room(2, 0.0 if self._lost else _SLOW_READER):
-            self._lost += 1
+            self._lost += len(records)
             return
         if self._lost:
+            first = records[0]
             lost = f"{self._lost} lines before this one are lost, as stderr was not read"
-            record.msg, record.args, self._lost = f"{record.getMessage()} ({lost})", (), 0
-        super().emit(record)
+            first.msg, first.args, self._lost = f"{first.getMessage()} ({lost})", (), 0
+            text = "".join(map(self._line, records))
+        try:
+            self.stream.write(text)
+            self.flush()
+        except Exception:
+            self.handleError(records[0])
 
 
 class LineFormatter(logging.Formatter):
@@ -117,13 +176,14 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         trace = self.formatException(record.exc_info).split("\n") if record.exc_info else []
         priority, message = _priority(record.levelno), record.getMessage()
+        form = stdio.form()
 
         def written(text: str) -> str:
-            return stdio.written(record.name, priority, text, record.created)
+            return stdio.written(record.name, priority, text, record.created, form)
 
-        if stdio.form() == "json":
+        if form == "json":
             return written("\n".join([message, *trace]))
-        if stdio.form() == "journal":
+        if form == "journal":
             # journald makes an entry of each line, so each line of a traceback has its priority.
             return "\n".join(written(shown(line)) for line in [message, *trace])
         return "\n".join([written(shown(message)), *map(shown, trace)])

@@ -35,7 +35,7 @@ from ..core.fleet import Fleet
 from ..core.fold import fold
 from ..host import threads
 from ..keeper.link import KeeperLink
-from . import jumps, ports, pressure
+from . import daemon_log, jumps, ports, pressure
 from .clock import Clock
 from .deadlines import Deadlines
 from .handover import Handover
@@ -208,7 +208,8 @@ class Shell:
                 crowded=bool(asked) or len(self._input_queue) > left > 0
             )
             # Requests make a turn of their own, which can be given up as a whole.
-            await self._turn([given for given, _ in asked], requests=True)
+            if asked:
+                await self._turn([given for given, _ in asked], requests=True)
             for _, done in asked:
                 done.set()
         if self.handover.renewing:
@@ -272,8 +273,7 @@ class Shell:
             self.view.recent.note(each.event)
             self._heartbeats.note(each.event)
             self.view.waiting.look(each.event.vassal, each.actions)
-            for level, text in each.lines:
-                log.log(level, "%s", text)
+        daemon_log.write(log, (line for each in turn.folded for line in each.lines))
         self._notifier.note_change()
         for action, at in turn.ordered:
             if turn.waited:  # the patience or the mercy counts from the order that is carried out

@@ -1,0 +1,77 @@
+"""Spawns run in a worker thread, several in one run of it.
+
+There is one spawn at a time, because between making a descriptor inheritable and the exec another
+spawn would inherit it too. A run of the thread for each spawn would cost more than the spawn.
+Worse, each ``spawned`` would come by itself, and cost a transaction and an fsync of its own. So a
+run takes all spawns that wait, for ``_RUN`` seconds at most. Their events become durable together.
+"""
+
+import time
+from collections import deque
+from typing import Final
+
+import trio
+
+from ..core.fleet import Vassal
+from . import threads
+from .process import Process
+from .spawn import Starter
+from .vassal_tasks import VassalTasks
+
+_RUN: Final = 0.01  # seconds after which a run begins no other spawn
+
+
+class _Spawn:
+    """One spawn: the vassal and the time of its order, then the process or the error."""
+
+    def __init__(self, vassal: Vassal, at: int) -> None:
+        self.vassal, self.at = vassal, at
+        self.is_over = trio.Event()
+        self.result: Process | Exception | None = None
+
+
+class Spawner:
+    """Runs the starter's spawns. Others that start processes take ``one_spawn`` as well."""
+
+    def __init__(self, starter: Starter, tasks: VassalTasks) -> None:
+        self.one_spawn = trio.CapacityLimiter(1)
+        self._starter = starter
+        self._tasks = tasks
+        self._waiting: deque[_Spawn] = deque()
+        self._works = False
+
+    async def start(self, vassal: Vassal, at: int) -> Process:
+        """Start a vassal as ordered ``at`` that time. Raises what the starter raises."""
+        spawn = _Spawn(vassal, at)
+        self._waiting.append(spawn)
+        if not self._works:
+            self._works = True
+            self._tasks.nursery.start_soon(self._work)
+        await spawn.is_over.wait()
+        if isinstance(spawn.result, Process):
+            return spawn.result
+        assert spawn.result is not None
+        raise spawn.result
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                for spawn in await threads.run_sync(self._run, limiter=self.one_spawn):
+                    spawn.is_over.set()
+        finally:
+            self._works = False
+
+    def _run(self) -> list[_Spawn]:
+        """Carry out the spawns that wait, until the run is over. Blocks."""
+        end = time.monotonic() + _RUN
+        done: list[_Spawn] = []
+        while self._waiting:
+            spawn = self._waiting.popleft()
+            try:
+                spawn.result = self._starter.start(spawn.vassal, spawn.at)
+            except Exception as error:
+                spawn.result = error
+            done.append(spawn)
+            if time.monotonic() >= end:
+                break
+        return done
