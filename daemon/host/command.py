@@ -4,6 +4,7 @@
 """
 
 import errno
+import functools
 import os
 import shutil
 import sys
@@ -235,15 +236,13 @@ def limited(
         if key in settings:
             limits[key] = str(amount(settings[key]))
     before, rights = list(enter), None if user is None else user.rights
-    prlimit = "prlimit"
     if hooks or world.is_set(settings):
         # The program's own PATH holds from there on.
         before += world.before(rights, _tool("setpriv"))
-        prlimit = _tool(prlimit)
     elif rights is not None:
         before += become(rights, _tool("setpriv"))
     if limits:
-        before += [prlimit, *(f"--{key}={value}" for key, value in limits.items()), "--"]
+        before += [_tool("prlimit"), *(f"--{key}={value}" for key, value in limits.items()), "--"]
     if before:
         check(argv[0], cwd, settings, rights)
     return before + argv
@@ -265,10 +264,18 @@ def check(
 
 def _tool(name: str) -> str:
     """The absolute path of a program of the system, because it runs in another directory."""
-    path = shutil.which(name)
-    if path is None:
+    path = _found(name, os.environ.get("PATH"))
+    if path is None or not os.path.exists(path):
+        _found.cache_clear()
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-    return os.path.abspath(path)
+    return path
+
+
+@functools.cache
+def _found(name: str, path: str | None) -> str | None:
+    """Where a program is on this PATH. Each start asks for one, so the answer is kept."""
+    found = shutil.which(name, path=path)
+    return None if found is None else os.path.abspath(found)
 
 
 def check_program(

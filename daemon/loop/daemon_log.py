@@ -5,7 +5,7 @@ import logging
 import os
 import select
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final, TextIO
 
 from ...monitors.names import shown
@@ -62,17 +62,17 @@ def set_up(form: str | None, file: str | None = None) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-@contextlib.contextmanager
-def together() -> Iterator[None]:
-    """Write the lines of the block at once, at its end: each by itself would cost two syscalls."""
+def write(logger: logging.Logger, lines: Iterable[tuple[int, str]]) -> None:
+    """Log lines, each with its level, in few writes: the lines of a turn may be thousands."""
     handlers = [each for each in logging.root.handlers if isinstance(each, _Handler)]
     for handler in handlers:
-        handler.hold()
+        handler.hold_back()
     try:
-        yield
+        for level, text in lines:
+            logger.log(level, "%s", text)
     finally:
         for handler in handlers:
-            handler.release()
+            handler.write_held()
 
 
 def reopen() -> None:
@@ -116,14 +116,14 @@ class _Handler(logging.StreamHandler[TextIO]):
     _lost = 0
     _held: list[logging.LogRecord] | None = None  # those of a turn, which are written together
 
-    def hold(self) -> None:
-        """Hold lines back until ``release``."""
+    def hold_back(self) -> None:
+        """Hold lines back until ``write_held``."""
         self._held = []
 
-    def release(self) -> None:
+    def write_held(self) -> None:
         """Write the lines that were held back."""
-        held, self._held = self._held or [], None
         with self.lock or contextlib.nullcontext():
+            held, self._held = self._held or [], None
             self._write(held)
 
     def emit(self, record: logging.LogRecord) -> None:

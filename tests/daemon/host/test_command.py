@@ -1,6 +1,7 @@
 """A vassal's argv, environment and signals."""
 
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -228,7 +229,7 @@ def test_any_signal_that_a_config_may_name_can_be_sent(text: str) -> None:
 def test_a_program_gets_its_limits_back(name: str) -> None:
     assert command.limited([name, "x"], None, None) == [name, "x"]
     assert command.limited([name, "x"], (7, 8), None) == [
-        "prlimit",
+        shutil.which("prlimit"),
         "--nofile=7:8",
         "--",
         name,
