@@ -7,6 +7,7 @@ the watch cannot be had, a directory counts as changed.
 
 import ctypes
 import os
+import threading
 from typing import Final
 
 import trio
@@ -26,12 +27,24 @@ class DirectoryChanges:
     """The watch of one directory, which is set again for each wait."""
 
     def __init__(self, path: str) -> None:
+        """``path`` leads to the directory. It is followed at each look."""
         self._path = os.fsencode(path)
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor = -1
+        # A thread may hang in arm() when the wait is over. A descriptor that is closed meanwhile
+        # could be another file's when the thread goes on.
+        self._lock = threading.Lock()
+        self._closed = False
 
     def arm(self) -> bool:
         """Watch for the next change; False where that cannot be done. Blocks."""
+        with self._lock:
+            armed = not self._closed and self._armed()
+            if not armed or self._closed:
+                self._close()
+            return armed
+
+    def _armed(self) -> bool:
         try:
             if self._descriptor < 0:
                 self._descriptor = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -57,6 +70,14 @@ class DirectoryChanges:
 
     def close(self) -> None:
         """Watch no longer."""
+        self._closed = True
+        if self._lock.acquire(blocking=False):
+            try:
+                self._close()
+            finally:
+                self._lock.release()
+
+    def _close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -24,6 +24,7 @@ class Epoll:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._refused: dict[int, int] = {}  # descriptor -> what it is waited for
+        self._any_refused = trio.Event()
 
     def register(self, fd: int, mask: int) -> None:
         try:
@@ -58,6 +59,9 @@ class Epoll:
     async def retry(self) -> None:
         """Try those again that were refused, until cancelled."""
         while True:
+            self._any_refused = trio.Event()
+            if not self._refused:
+                await self._any_refused.wait()
             await trio.sleep(_AGAIN)
             refused, self._refused = self._refused, {}
             for fd, mask in refused.items():
@@ -74,3 +78,4 @@ class Epoll:
         if not self._refused:
             log.error("not all vassals can be heard now: %s; trying again", error.strerror)
         self._refused[fd] = mask
+        self._any_refused.set()

@@ -14,6 +14,7 @@ import select
 import socket
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -131,7 +132,7 @@ class KeeperLink:
     async def run(self) -> None:
         """Hear of deaths until cancelled, or until the keeper dies."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_flush_now_and_then, self._outbox)
+            nursery.start_soon(_flush_while_waiting, self._outbox)
             while self._channel is not None:
                 await trio.lowlevel.wait_readable(self._channel)
                 self.look()
@@ -305,11 +306,19 @@ class KeeperLink:
         self._news = trio.Event()
 
 
-async def _flush_now_and_then(outbox: Outbox) -> None:
-    while True:
-        await trio.sleep(_SOON)
-        if outbox.waits:
+async def _flush_while_waiting(outbox: Outbox) -> None:
+    """Try packets again that wait, until cancelled."""
+    token = trio.lowlevel.current_trio_token()
+    try:
+        while True:
+            waits = trio.Event()
+            outbox.on_wait = partial(token.run_sync_soon, waits.set, idempotent=True)
+            if not outbox.waits:
+                await waits.wait()
+            await trio.sleep(_SOON)
             outbox.flush()
+    finally:
+        outbox.on_wait = lambda: None
 
 
 def _ended(told: object) -> Ended | None:

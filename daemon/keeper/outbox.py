@@ -4,6 +4,7 @@ import logging
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from . import protocol
@@ -14,11 +15,13 @@ log = logging.getLogger("emperor.keeper")
 class Outbox:
     """Packets that wait, and the ``channel`` to send them over: None where there is no keeper.
 
-    Its methods may be called in threads, and do not block.
+    Its methods may be called in threads, and do not block. ``on_wait`` is called, in such a thread
+    too, when a packet has to wait.
     """
 
     def __init__(self, channel: socket.socket | None) -> None:
         self.channel = channel
+        self.on_wait: Callable[[], object] = lambda: None
         self._unsent: deque[tuple[dict[str, Any], list[int]]] = deque()
         self._lock = threading.Lock()
         if channel is not None:
@@ -63,6 +66,12 @@ class Outbox:
 
     def flush(self) -> bool:
         """Send the packets that wait; False if one has to wait on."""
+        sent = self._flush()
+        if not sent:
+            self.on_wait()
+        return sent
+
+    def _flush(self) -> bool:
         with self._lock:
             while self._unsent and self.channel is not None:
                 packet, descriptors = self._unsent[0]

@@ -5,6 +5,7 @@ operator's request is taken back and refused, because its client would wait with
 """
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, Protocol
@@ -15,13 +16,15 @@ from ...journal.errors import JournalPaused
 from ...journal.store import SNAPSHOT_EVERY, Snapshot
 from ..core.fleet import Fleet, to_json
 from ..host import threads
+from ..host.directory_changes import DirectoryChanges
 from . import ports, stalls
 from .pending import Pending
 from .turn import Input, Tell, Turn
 
 log = logging.getLogger("emperor")
 
-_LOOK: Final = 1.0  # seconds between two looks at the journal's files
+_LOOK: Final = 1.0  # seconds between two looks at the journal's files, at least
+_SELDOM: Final = 10.0  # seconds between them while nothing seems to change
 _RETRY: Final = 1.0  # seconds until a paused journal is tried again
 
 
@@ -58,6 +61,7 @@ class Recorder:
         self.troubles: Mapping[str, str] = {}  # about the journal's files, by kind
         self.lost = False  # a file of the journal is; the next turn pauses, or saves it
         self._journal = journal
+        self._folder = os.path.dirname(os.path.realpath(journal.path))
         self._recorded = recorded
         self._pending = pending
         self._contents = contents
@@ -128,20 +132,41 @@ class Recorder:
                 self._note_pause(reason, len(self._turn.folded), self._turn.asked)
 
     async def watch_files(self, tell: Tell) -> None:
-        """Have an idle daemon notice that its journal was deleted or cut."""
-        while True:
-            await trio.sleep(_LOOK)
-            look = partial(_look, self._journal)
-            troubles, whole = await threads.run_sync(look, abandon_on_cancel=True)
-            for what, trouble in troubles.items():
-                if trouble != self.troubles.get(what):
-                    log.warning("%s", trouble)
-            self.troubles = troubles
-            if not whole:
-                self.lost = True
-                await tell(lambda _: ())
+        """Have an idle daemon notice that its journal was deleted or cut.
+
+        It looks when a file beside the journal changes, which an append does, too. Not every
+        trouble makes such an event: another name elsewhere makes none.
+        """
+        changes = DirectoryChanges(self._folder)
+        try:
+            while True:
+                await trio.sleep(_LOOK)
+                if await self._watch_once(changes, tell):
+                    with trio.move_on_after(_SELDOM):
+                        await changes.wait()
+        finally:
+            changes.close()
+
+    async def _watch_once(self, changes: DirectoryChanges, tell: Tell) -> bool:
+        """Look at the files; whether a change of them will be told."""
+        look = partial(_look, self._journal, changes)
+        armed, troubles, whole = await threads.run_sync(look, abandon_on_cancel=True)
+        for what, trouble in troubles.items():
+            if trouble != self.troubles.get(what):
+                log.warning("%s", trouble)
+        self.troubles = troubles
+        if not whole:
+            self.lost = True
+            await tell(lambda _: ())
+        return armed and whole and not troubles
 
 
-def _look(journal: ports.Journal) -> tuple[Mapping[str, str], bool]:
-    """The troubles of the journal's files, and whether all of it is there. Blocks."""
-    return journal.troubles(), journal.is_whole()
+def _look(
+    journal: ports.Journal, changes: DirectoryChanges
+) -> tuple[bool, Mapping[str, str], bool]:
+    """Whether changes will be told, the troubles of the journal's files, and whether all is there.
+
+    Blocks.
+    """
+    armed = changes.arm()  # first, so that no change falls in between
+    return armed, journal.troubles(), journal.is_whole()

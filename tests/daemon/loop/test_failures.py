@@ -133,7 +133,7 @@ PLACES: Final = {
     "host: reaped": Place(ExitHandler, "_reap", Story.die),
     "host: its tree ended": Place(ProcessTrees, "end", Story.die),
     "host: its last lines": Place(LogDirectory, "last_lines", Story.die),
-    "host: its log": Place(LogDirectory, "bound", Story.add),
+    "host: its log": Place(LogDirectory, "is_in_order", Story.add),
     "host: ordered to listen": Place(OnDemand, "listen", Story.listen),
     "host: listened for": Place(Listeners, "opening", Story.listen),
     "host: its address given back": Place(Listeners, "forget", Story.listen_elsewhere),
