@@ -139,10 +139,32 @@ def test_the_page_gets_tables_and_a_chart(tmp_path: Path) -> None:
 
 def test_the_page_has_the_figures_that_are_kept(tmp_path: Path) -> None:
     """Of the last measurement, beside the page, which none changes by hand."""
-    kept = ROOT / "docs/peers.json"
     page = tmp_path / "performance.md"
     shutil.copy(ROOT / "docs/performance.md", page)
-    if kept.exists():
+    if (kept := ROOT / "docs/growth.json").exists():
+        words = ["--render", str(kept), "--write", "--docs", str(tmp_path)]
+        subprocess.run([*BENCH[:-1], "--growth", *words], check=True, stdout=subprocess.DEVNULL)
+    if (kept := ROOT / "docs/peers.json").exists():
         bench("--render", str(kept), "--write", "--docs", str(tmp_path))
         assert (tmp_path / "peers.svg").read_text() == (ROOT / "docs/peers.svg").read_text()
     assert page.read_text() == (ROOT / "docs/performance.md").read_text()
+
+
+def test_growth_has_a_column_for_each_size(tmp_path: Path) -> None:
+    """Of few vassals, and of a short journal; the page gets both tables."""
+    told, page = tmp_path / "told.json", tmp_path / "performance.md"
+    page.write_text("<!-- growth -->\n<!-- end of growth -->\n")
+    command = [*BENCH[:-1], "--growth", "--fleet", "3", "--fleet", "6", "--events", "1000"]
+    command += ["--settled", "0", "--idle", "0.2", "--times", "1", "--json", str(told)]
+    done = subprocess.run(
+        [*command, "--write", "--docs", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(told.read_text())
+    for table, columns in (("fleets", ["3 vassals", "6 vassals"]), ("journals", ["1,000 events"])):
+        for name, row in found[table].items():
+            assert {cell["reason"] for cell in row["cells"].values()} == {""}, (name, row)
+            assert list(row["cells"]) == (columns if name != "kb" else columns[1:])
+            assert all(cell["runs"] for cell in row["cells"].values()), name
+    assert "| cold start until all run | " in page.read_text()
+    assert "| append of one event, synchronous | " in page.read_text()

@@ -18,6 +18,7 @@ import replays
 import sources
 from dropped import measure
 from measuring import BENCHES
+from peers import growth
 from peers import main as peers
 
 # Each has put its own into BENCHES.
@@ -29,6 +30,8 @@ def main() -> None:
         sys.exit(measure.main(sys.argv[2:]))
     if sys.argv[1:2] == ["--peers"]:
         sys.exit(peers.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["--growth"]:
+        sys.exit(growth.main(sys.argv[2:]))
     names = sys.argv[1:] or list(BENCHES)
     if unknown := set(names) - set(BENCHES):
         sys.exit(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")

@@ -143,8 +143,8 @@ class Million:
             yield self._row("operator_requested", name, request="stop", uid=1000, via="emperor-ctl")
 
 
-def write(path: str, events: int = 1_000_000, vassals: int = 200) -> None:
-    """The journal at ``path``, which must not be there."""
+def write(path: str, events: int = 1_000_000, vassals: int = 200) -> Iterator[chain.Columns]:
+    """The journal at ``path``, which must not be there; the rows that would follow."""
     told = Million(events, vassals)
     rows = told.rows()
     with Journal.open(path) as journal:
@@ -157,6 +157,7 @@ def write(path: str, events: int = 1_000_000, vassals: int = 200) -> None:
             )  # fmt: skip
             told.configs.clear()
             told.follower.touched.clear()
+    return rows
 
 
 if __name__ == "__main__":

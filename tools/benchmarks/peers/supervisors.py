@@ -146,14 +146,17 @@ class _Files(Supervisor):
         super().__init__(place, count)
         self.vassals = self.folder / "vassals"
 
+    def file(self, index: int) -> Path:
+        return self.vassals / f"v{index}.ini"
+
     def write(self) -> None:
         self.vassals.mkdir()
         for index in range(self.count):
-            (self.vassals / f"v{index}.ini").write_text("[uwsgi]\n")
+            self.file(index).write_text("[uwsgi]\n")
 
     def tell(self, those: Sequence[int]) -> None:
         for index in those:
-            os.utime(self.vassals / f"v{index}.ini")
+            os.utime(self.file(index))
 
 
 class Emperord(_Files):
@@ -195,6 +198,15 @@ class Emperord(_Files):
                 status = self.ask("status", PATIENCE).get("status")
                 if isinstance(status, dict) and status["pid"] != former:
                     return time.monotonic() - began, "its vassals go on"
+            time.sleep(0.001)
+        raise TookTooLongError(f"no answer in {PATIENCE:g} s")
+
+    def first_answer(self, since: float) -> float:
+        """The seconds until the daemon that was just started answers."""
+        while time.monotonic() < since + PATIENCE and self.alive():
+            with contextlib.suppress(OSError, ValueError):
+                if "status" in self.ask("status", PATIENCE):
+                    return time.monotonic() - since
             time.sleep(0.001)
         raise TookTooLongError(f"no answer in {PATIENCE:g} s")
 

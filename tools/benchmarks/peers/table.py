@@ -14,6 +14,8 @@ def figure(value: float, unit: str) -> str:
         return f"{value:.2f} s"
     if unit == "%":
         return f"{value:.2g} %"
+    if unit == "KB":
+        return f"{value:.2g} KB"
     if value >= 1000 or not unit:
         return f"{value:,.0f} {unit}".strip()
     return f"{value:.3g} {unit}"

@@ -1,0 +1,327 @@
+"""Measures whether a cost grows with the number of vassals, or with the length of the journal.
+
+Each size of a fleet has a journal of its own. Each length of a journal is tried with 200 vassals.
+Processor time is that of daemon and keeper, and is comparable on a busy machine too.
+"""
+
+import argparse
+import itertools
+import json
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import million
+from emperord.journal.chain import Columns
+from emperord.journal.store import Journal
+
+from . import page, processes, table
+from .installing import PREFIX
+from .marks import LOOK, STARTED, Marks, TookTooLongError, compiled
+from .sitting import FAILURES, Cell, Row, machine
+from .supervisors import PATIENCE, Emperord, Place
+
+FLEETS = (100, 1_000, 10_000)
+LENGTHS = (1_000, 1_000_000)  # events; the first is a new journal
+LONGEST = 10_000_000
+VASSALS = 200  # of each journal
+FILES = 20_000
+TIMES = 5  # a change, a start
+SETTLED = 12.0  # seconds until a fleet is at rest
+IDLE = 10.0
+APPENDS = 200
+ASIDE = 0.3  # seconds; a change is over by then
+OF_FLEETS = {
+    "start": ("cold start until all run", "s"),
+    "first-answer": ("the first answer of a daemon in a cold start", "s"),
+    "start-cpu": ("processor time of a cold start, each vassal", "s"),
+    "told": ("touch of one until it is told", "s"),
+    "told-cpu": ("processor time of that", "s"),
+    "new": ("a new file until its vassal runs", "s"),
+    "new-cpu": ("processor time of that", "s"),
+    "idle": ("without work, of one core", "%"),
+    "rss": ("resident (RSS), daemon and keeper", "MB"),
+    "pss": ("resident (PSS), daemon and keeper", "MB"),
+    "kb": ("anonymous memory for each vassal more", "KB"),
+    "list": ("`emperor-ctl list`, start to end", "s"),
+    "again": ("a second daemon's first answer after `kill -9`", "s"),
+}
+OF_JOURNALS = {
+    "append": ("append of one event, synchronous", "s"),
+    "append-cpu": ("processor time of that", "s"),
+    "state": ("`emperor-replay state`", "s"),
+    "why": ("`emperor-replay why NAME`", "s"),
+    "history": ("`emperor-replay history NAME`", "s"),
+    "first-answer": ("a daemon's first answer", "s"),
+    "told": ("touch of one until it is told", "s"),
+    "told-cpu": ("processor time of that", "s"),
+    "list": ("`emperor-ctl list`", "s"),
+    "ctl-why": ("`emperor-ctl why NAME`", "s"),
+    "rss": ("resident (RSS), daemon and keeper", "MB"),
+    "again": ("a second daemon's first answer after `kill -9`", "s"),
+}
+
+
+class Named(Emperord):
+    """With the names that the journal has already."""
+
+    def file(self, index: int) -> Path:
+        return self.vassals / f"app{index:03}.ini"
+
+
+class Growth:
+    """The two tables, filled column by column."""
+
+    def __init__(self, vassal: Path, times: int, say: Callable[[str], None]) -> None:
+        self._vassal, self._times, self._say = vassal, times, say
+        self.fleets = {name: Row(*words) for name, words in OF_FLEETS.items()}
+        self.journals = {name: Row(*words) for name, words in OF_JOURNALS.items()}
+        self._anonymous: dict[int, float] = {}  # MB, by the number of vassals
+
+    @contextmanager
+    def _place(self, count: int) -> Iterator[Place]:
+        folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        marks = Marks(count)
+        try:
+            yield Place(self._vassal, marks, folder, FILES, PREFIX)
+        finally:
+            marks.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def _column(self, rows: dict[str, Row], name: str) -> Iterator[Callable[[str, float], None]]:
+        """Note figures in one column; a failure is told in the cells that are empty then."""
+        self._say(name)
+
+        def note(row: str, value: float) -> None:
+            rows[row].cells.setdefault(name, Cell()).runs.append(value)
+
+        try:
+            yield note
+        except FAILURES as error:
+            self._say(f"{name}: {error}")
+            for row in rows.values():
+                cell = row.cells.setdefault(name, Cell())
+                cell.reason = "" if cell.runs else str(error)
+
+    def fleet(self, count: int, settled: float, idle: float) -> None:
+        """A column of the first table."""
+        with (
+            self._column(self.fleets, f"{count:,} vassals") as note,
+            self._place(count + self._times) as place,
+        ):
+            emperor = Emperord(place, count)
+            emperor.write()
+            try:
+                began = emperor.start()
+                note("first-answer", emperor.first_answer(began / 1e9))
+                note("start", emperor.all_started(began))
+                note("start-cpu", processes.spent(emperor.own()) / count)
+                time.sleep(settled)
+                self._changes(emperor, note)
+                self._starts(emperor, note)
+                time.sleep(settled)
+                own, before = emperor.own(), processes.spent(emperor.own())
+                time.sleep(idle)
+                note("idle", (processes.spent(own) - before) / idle * 100)
+                self._memory(emperor, count, note)
+                self._commands(emperor, note, {"list": ("ctl", "list")})
+                note("again", emperor.again()[0])
+                emperor.stop()
+            finally:
+                emperor.end()
+
+    def journal(self, events: int, settled: float) -> None:
+        """A column of the second table."""
+        with (
+            self._column(self.journals, f"{events:,} events") as note,
+            self._place(VASSALS) as place,
+        ):
+            emperor = Named(place, VASSALS)
+            rows = million.write(str(emperor.journal), events, VASSALS)
+            name = emperor.file(100).name
+            commands = {"state": ("state",), "why": ("why", name), "history": ("history", name)}
+            self._commands(emperor, note, {x: ("replay", *words) for x, words in commands.items()})
+            shutil.copy(emperor.journal, place.folder / "appended.db")
+            _append(place.folder / "appended.db", rows, note)
+            (place.folder / "appended.db").unlink()
+            emperor.write()
+            try:
+                began = emperor.start()
+                note("first-answer", emperor.first_answer(began / 1e9))
+                _most_started(emperor, began)
+                time.sleep(settled)
+                self._changes(emperor, note)
+                asked = {"list": ("ctl", "list"), "ctl-why": ("ctl", "why", name)}
+                self._commands(emperor, note, asked)
+                own = emperor.own()
+                note("rss", sum(processes.memory(pid).rss for pid in own))
+                note("again", emperor.again()[0])
+                emperor.stop()
+            finally:
+                emperor.end()
+
+    def _changes(self, emperor: Emperord, note: Callable[[str, float], None]) -> None:
+        own = emperor.own()
+        up = [at for at, when in enumerate(emperor.place.marks.column(STARTED)) if when]
+        for _ in range(self._times):
+            time.sleep(1.1 + random.random() * 0.2)
+            before, began = processes.spent(own), time.monotonic_ns()
+            one = [random.choice(up)]
+            emperor.tell(one)
+            note("told", max(emperor.all_told(began, one)))
+            time.sleep(ASIDE)
+            note("told-cpu", processes.spent(own) - before)
+
+    def _starts(self, emperor: Emperord, note: Callable[[str, float], None]) -> None:
+        own = emperor.own()
+        for index in range(emperor.count, emperor.count + self._times):
+            time.sleep(0.5)
+            before, began = processes.spent(own), time.monotonic_ns()
+            emperor.file(index).write_text("[uwsgi]\n")
+            marks = emperor.place.marks
+            note("new", max(marks.wait(STARTED, began, [index], PATIENCE, emperor.alive)))
+            time.sleep(ASIDE)
+            note("new-cpu", processes.spent(own) - before)
+
+    def _memory(self, emperor: Emperord, count: int, note: Callable[[str, float], None]) -> None:
+        whole = sum((processes.memory(pid) for pid in emperor.own()), processes.Memory())
+        note("rss", whole.rss)
+        note("pss", whole.pss)
+        self._anonymous[count] = whole.anonymous
+        least = min(self._anonymous)
+        if count > least:
+            more = whole.anonymous - self._anonymous[least]
+            note("kb", more * 1024 / (count - least))
+
+    def _commands(
+        self, emperor: Emperord, note: Callable[[str, float], None],
+        commands: dict[str, tuple[str, ...]],
+    ) -> None:  # fmt: skip
+        """The least of a few runs of each, from the start of the command to its end."""
+        for row, (program, *words) in commands.items():
+            where = ("--journal", str(emperor.journal))
+            if program == "ctl":
+                where = ("--control", f"{emperor.journal}.sock")
+            command = [sys.executable, "-m", "emperord", program, *where, *words]
+            for _ in range(min(3, self._times)):
+                began = time.monotonic()
+                subprocess.run(
+                    command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
+                    timeout=PATIENCE,
+                )  # fmt: skip
+                note(row, time.monotonic() - began)
+
+
+def _most_started(emperor: Emperord, since: int) -> None:
+    """Wait for all but a few: the journal has some that an operator has stopped."""
+    end = time.monotonic() + PATIENCE
+    while sum(when > since for when in emperor.place.marks.column(STARTED)) < VASSALS * 0.9:
+        if time.monotonic() > end or not emperor.alive():
+            raise TookTooLongError("its vassals did not start")
+        time.sleep(LOOK)
+
+
+def _append(path: Path, rows: Iterator[Columns], note: Callable[[str, float], None]) -> None:
+    """Events one by one, each with a commit."""
+    with Journal.open(str(path)) as journal:
+        some = list(itertools.islice(rows, APPENDS))
+        took: list[float] = []
+        spent = time.process_time()
+        for row in some:
+            began = time.perf_counter()
+            journal.append([row])
+            took.append(time.perf_counter() - began)
+        note("append", statistics.median(took))
+        note("append-cpu", (time.process_time() - spent) / len(some))
+
+
+def _asked(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tools/bench --growth", description=__doc__)
+    parser.add_argument("--fleet", action="append", type=int, metavar="N", help="vassals")
+    parser.add_argument("--events", action="append", type=int, metavar="N", help="of a journal")
+    parser.add_argument("--ten-million", action="store_true", help="a journal of 10 million, too")
+    parser.add_argument("--times", type=int, default=TIMES, metavar="N", help="of a change")
+    parser.add_argument("--settled", type=float, default=SETTLED, help="seconds, before rest")
+    parser.add_argument("--idle", type=float, default=IDLE, help="seconds")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument("--render", metavar="FILE", help="measure nothing, show this JSON")
+    parser.add_argument("--write", action="store_true", help="write them into docs/performance.md")
+    parser.add_argument("--docs", metavar="FOLDER", default=page.DOCS, help="of that page")
+    asked = parser.parse_args(arguments)
+    if asked.fleet is None and asked.events is None:
+        asked.fleet, asked.events = list(FLEETS), list(LENGTHS)
+    if asked.ten_million:
+        asked.events = [*(asked.events or ()), LONGEST]
+    return asked
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print, and write what was asked for."""
+    asked = _asked(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends what it started
+    if asked.render:
+        found: dict[str, Any] = json.loads(Path(asked.render).read_text())
+    else:
+        folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        try:
+            found = _measured(folder, asked)
+        except KeyboardInterrupt:
+            print("interrupted; everything that it started has ended", file=sys.stderr)
+            return 130
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    shown = _tables(found)
+    print("\n\n".join(table.aligned(each) for each in shown.values()))
+    if asked.json:
+        Path(asked.json).write_text(json.dumps(found, indent=1) + "\n")
+    if asked.write:
+        docs = Path(asked.docs)
+        (docs / "growth.json").write_text(json.dumps(found, indent=1) + "\n")
+        page.put(docs / "performance.md", "growth", _markdown(found, shown))
+    return 0
+
+
+def _measured(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
+    def say(text: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+    vassal, how = compiled(folder)
+    growth = Growth(vassal, asked.times, say)
+    found = {"made": time.strftime("%Y-%m-%d"), "machine": machine(folder), "vassal": how}
+    for count in sorted(asked.fleet or ()):
+        growth.fleet(count, asked.settled, asked.idle)
+    for events in sorted(asked.events or ()):
+        growth.journal(events, asked.settled)
+    for name, rows in (("fleets", growth.fleets), ("journals", growth.journals)):
+        found[name] = {row: asdict(of) for row, of in rows.items() if of.cells}
+    return found
+
+
+def _tables(found: dict[str, Any]) -> dict[str, list[list[str]]]:
+    shown = {}
+    for name in ("fleets", "journals"):
+        if rows := found.get(name):
+            columns = dict.fromkeys(column for row in rows.values() for column in row["cells"])
+            shown[name] = table.lines(found, rows, list(columns))
+    return shown
+
+
+def _markdown(found: dict[str, Any], shown: dict[str, list[list[str]]]) -> str:
+    here = found["machine"]
+    head = (
+        f"Measured on {found['made']} on {here['cores']} cores, with Python {here['python']} and"
+        f" {here['file system']}.\nEach cell has the median, and in parentheses the least and the"
+        " most."
+    )
+    return "\n\n".join([head, *map(page.grid, shown.values())])
