@@ -2,6 +2,7 @@
 
 from typing import Final
 
+IN_ARCHIVE: Final = -1  # in place of the time of an event that went to an archive
 DEPLOYED: Final = ("vassal_added", "vassal_changed")
 DEPLOYS: Final = (*DEPLOYED, "vassal_removed", "vassal_destroyed")
 

@@ -211,10 +211,12 @@ class Journal:
                 yield decoded(self.path, row)
 
     def time_of(self, seq: int) -> int:
-        """The ``at`` of an event; 0 if it is not in this file any more."""
+        """The ``at`` of an event; 0 if there was none, IN_ARCHIVE if the file begins behind it."""
         with readable(self.path):
             row = self._connection.read_one("SELECT at FROM event WHERE seq = ?", seq)
-        return 0 if row is None else int(row[0])
+        if row is None:
+            return rows.IN_ARCHIVE if 0 < seq <= self.cuts.begin.seq else 0
+        return int(row[0])
 
     # Appending
 

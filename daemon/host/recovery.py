@@ -115,7 +115,12 @@ def with_orders(fleet: Fleet, time_of: Callable[[int], int]) -> Callable[[int], 
         for vassal in fleet.vassals.values()
         for each in attempts.up(vassal)
     }
-    return lambda seq: time_of(seq) or orders.get(seq) or 0
+
+    def at(seq: int) -> int:
+        found = time_of(seq)
+        return found if found > 0 else orders.get(seq) or found
+
+    return at
 
 
 def _has_preflights(fleet: Fleet) -> bool:

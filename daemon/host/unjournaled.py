@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from ...journal.events import Spec
+from ...journal.rows import IN_ARCHIVE
 from ..keeper.link import Kept
 from ..keeper.protocol import LEFT, PROCESS
 from . import procfs
@@ -181,9 +182,15 @@ def _parts(name: str, separator: str) -> tuple[int, str] | None:
 
 
 def _is_over(mark: str, time_of: Callable[[int], int]) -> bool:
-    """Whether the journal knows this attempt: it is adopted, or its end is recorded."""
+    """Whether the journal knows this attempt: it is adopted, or its end is recorded.
+
+    The order of one that runs may be in an archive, but the fleet knows its time. An attempt that
+    is in an archive and not in the fleet has ended.
+    """
     number, at, _ = [*mark.split(".", 2), "", ""][:3]
-    return number.isdigit() and at.isdigit() and time_of(int(number)) == int(at)
+    if not (number.isdigit() and at.isdigit()):
+        return False
+    return time_of(int(number)) in (int(at), IN_ARCHIVE)
 
 
 def _spec(told: Any) -> Spec | None:

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from ...monitors import trusted_folder
+
 # In the environment of the keeper and its daemon: the file that standard error is appended to.
 FILE: Final = "EMPERORD_STDERR"
 # There as well: the form of lines that was chosen.
@@ -28,6 +30,7 @@ WARNING: Final = 4
 _APPEND: Final = (
     os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 )
+_NO_RIGHTS: Final = "this user cannot write there"
 STREAMS: Final = ("/dev/stdout", "/dev/stderr", "/dev/fd/1", "/dev/fd/2", "-")
 LEVELS: Final = {2: "critical", 3: "error", 4: "warning", 6: "info", 7: "debug"}  # by priority
 
@@ -136,7 +139,7 @@ def follow(path: str) -> None:
     if path in STREAMS:
         return
     path = os.path.abspath(path)
-    opened = os.open(path, _APPEND, 0o640)
+    opened = _opened(path, 0o640)
     try:
         os.set_blocking(opened, True)
         os.dup2(opened, 1)
@@ -144,6 +147,65 @@ def follow(path: str) -> None:
     finally:
         os.close(opened)
     os.environ[FILE] = os.environ[FOLLOWED] = path
+
+
+def _opened(path: str, mode: int) -> int:
+    """A log, opened to append to it, or made with this mode. Raises OSError with the path.
+
+    As root, no other user can have chosen what it is.
+    """
+    try:
+        folder = trusted_folder.opened(path)
+        try:
+            opened = os.open(os.path.basename(path), _APPEND, mode, dir_fd=folder)
+            try:
+                _judge(os.fstat(opened), shared=trusted_folder.is_shared(folder))
+            except BaseException:
+                os.close(opened)
+                raise
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+    return opened
+
+
+def _judge(status: os.stat_result, *, shared: bool) -> None:
+    """Raise OSError unless a file may be the log. Its directory may be ``shared`` by all users."""
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISCHR(status.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    if os.geteuid() == 0 and shared and (status.st_uid != 0 or status.st_nlink > 1):
+        raise OSError(
+            errno.EPERM, "another user may have put it there; name one in a directory of root's"
+        )
+
+
+def flaw(path: str) -> str | None:
+    """Why a file cannot be the log, None if it can. It makes none."""
+    name = os.path.basename(path)
+    try:
+        folder = trusted_folder.opened(os.path.abspath(path))
+        try:
+            return _flaw_of(name, folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        return error.strerror
+
+
+def _flaw_of(name: str, folder: int) -> str | None:
+    """The same of a name in a directory. Raises OSError."""
+    try:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        name = "."
+    else:
+        if stat.S_ISLNK(status.st_mode):
+            return "it is a symlink; give the path that it leads to"
+        _judge(status, shared=trusted_folder.is_shared(folder))
+    if not os.access(name, os.W_OK, dir_fd=folder, effective_ids=True):
+        return _NO_RIGHTS
+    return None
 
 
 def not_by_name() -> str | None:
@@ -160,6 +222,8 @@ def not_by_name() -> str | None:
         there = None
     if there is not None and os.path.samestat(there, os.fstat(2)):
         return None
+    if (why := flaw(path)) is not None and why != _NO_RIGHTS:
+        return f"it is not written to {path}: {why}"
     place = path if there is not None else os.path.dirname(path)
     if not os.access(place, os.W_OK, effective_ids=True):
         return (
@@ -179,7 +243,7 @@ def reopen(complain: Callable[[str], None]) -> bool:
         return False
     old = os.fstat(2)
     try:
-        opened = os.open(path, _APPEND, stat.S_IMODE(old.st_mode))
+        opened = _opened(path, stat.S_IMODE(old.st_mode))
     except OSError as error:
         complain(f"the log cannot be reopened: {path}: {error.strerror}")
         return False

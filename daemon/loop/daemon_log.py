@@ -98,16 +98,8 @@ def flaw(file: str | None) -> str | None:
     """Why the log cannot be this file, None if it can. It makes none."""
     if file is None or file in stdio.STREAMS:
         return None
-    place = file if os.path.lexists(file) else os.path.dirname(os.path.abspath(file))
-    if os.path.islink(file):
-        return f"the log cannot be {file}: it is a symlink; give the path that it leads to"
-    if os.path.isdir(file):
-        return f"the log cannot be {file}: it is a directory; give a file in it"
-    if not os.path.isdir(os.path.dirname(os.path.abspath(file))):
-        return f"the log cannot be {file}: its directory is not there; make it"
-    if not os.access(place, os.W_OK, effective_ids=True):
-        return f"the log cannot be {file}: this user cannot write there"
-    return None
+    why = stdio.flaw(file)
+    return None if why is None else f"the log cannot be {file}: {why}"
 
 
 class _Handler(logging.StreamHandler[TextIO]):

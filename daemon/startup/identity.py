@@ -27,6 +27,7 @@ from typing import Any, Final
 from ...journal import lost_log
 from ...journal.chain import GENESIS
 from ...journal.places import runtime_directory
+from ...journal.rows import IN_ARCHIVE
 from ...journal.store import Head, Journal
 from ..host import procfs
 from ..keeper.link import KeeperLink
@@ -177,7 +178,7 @@ def estrangement(journal: Journal, known: Head) -> str | None:
     if head.seq < known.seq:
         return f"{journal.path} ends with event {head.seq}, but event {known.seq} was durable"
     if known.hash == UNKNOWN:
-        other = journal.time_of(known.seq) not in (known.at, 0)  # 0: it was archived
+        other = journal.time_of(known.seq) not in (known.at, 0, IN_ARCHIVE)
     else:
         other = known.seq >= journal.begin and journal.hash_of(known.seq) != known.hash
     if other:

@@ -15,15 +15,13 @@ from typing import Final
 
 import trio
 
-from ...monitors import working_directory
+from ...monitors import trusted_folder, working_directory
 from ..keeper.link import KeeperLink
 
 log = logging.getLogger("emperor")
 
-_PATH: Final = os.O_PATH | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_HOPS: Final = 40  # symlinks on one path, as the kernel
 _LONGEST: Final = 32  # bytes of a pid file that are read
 
 
@@ -77,7 +75,7 @@ def flaw(paths: Sequence[str]) -> str | None:
     """Why one of the files could not be written, None if all could. It writes none."""
     for path in paths:
         try:
-            folder = folder_of(path)
+            folder = trusted_folder.opened(path, judged=False)
             try:
                 _refuse_special(path, folder)
                 if not os.access(".", os.W_OK, dir_fd=folder, effective_ids=True):
@@ -91,7 +89,7 @@ def flaw(paths: Sequence[str]) -> str | None:
 
 def write(path: str, pid: int) -> None:
     """Put the pid into the file, in place of a former file or symlink. Raises OSError."""
-    folder = folder_of(path)
+    folder = trusted_folder.opened(path, judged=False)
     name = os.path.basename(path)
     beside = f".{name}.{os.getpid()}"
     try:
@@ -112,7 +110,7 @@ def write(path: str, pid: int) -> None:
 
 def remove(path: str, pid: int) -> None:
     """Remove the file if it has this pid. Raises OSError."""
-    folder = folder_of(path)
+    folder = trusted_folder.opened(path, judged=False)
     name = os.path.basename(path)
     try:
         with open(os.open(name, _READ, dir_fd=folder), "rb") as file:
@@ -127,45 +125,6 @@ def remove(path: str, pid: int) -> None:
             raise
     finally:
         os.close(folder)
-
-
-def folder_of(path: str) -> int:
-    """The directory of a file, opened; no symlink of another user leads there. Raises OSError."""
-    here = os.open("/", _PATH)
-    ahead = [*reversed(os.path.dirname(os.path.join(working_directory.current(), path)).split("/"))]
-    hops = 0
-    try:
-        while ahead:
-            there = os.open(ahead.pop() or ".", _PATH | os.O_NOFOLLOW, dir_fd=here)
-            if not stat.S_ISLNK(os.fstat(there).st_mode):
-                os.close(here)
-                here = there
-                continue
-            try:
-                hops += 1
-                target = _target(there, here, hops)
-            finally:
-                os.close(there)
-            if target.startswith("/"):
-                os.close(here)
-                here = os.open("/", _PATH)
-            ahead.extend(reversed(target.split("/")))
-        if not stat.S_ISDIR(os.fstat(here).st_mode):
-            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    except BaseException:
-        os.close(here)
-        raise
-    return here
-
-
-def _target(link: int, folder: int, hops: int) -> str:
-    """Where a symlink leads that only root and this user can have made. Raises OSError."""
-    owners = {os.fstat(link).st_uid, os.fstat(folder).st_uid}
-    if owners - {0, os.geteuid()}:
-        raise OSError(errno.ELOOP, "a symlink of another user is on the way")
-    if hops > _HOPS:
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    return os.readlink("", dir_fd=link)
 
 
 def _refuse_special(path: str, folder: int) -> None:

@@ -256,3 +256,32 @@ def test_a_process_whose_start_was_archived_is_known_to_the_next_daemon(
     assert emperor.ctl("stop", "a.ini").returncode == 0
     until(lambda: its() == 0, "its child has ended with it")
     emperor.stop()
+
+
+def test_a_process_of_an_attempt_whose_end_was_archived_is_not_taken_over(
+    make_emperor: MakeEmperor,
+) -> None:
+    """It has the marks of the attempt, and was hidden when that was ended."""
+    emperor = make_emperor()
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    emperor.start()
+    former = emperor.up("a.ini")["a.ini"]
+    marks = emperor.environments()[former]
+    assert emperor.ctl("stop", "a.ini").returncode == 0
+    with subprocess.Popen(["sleep", "1000"], env=marks, start_new_session=True) as left:
+        try:
+            seq = emperor.last_seq()
+            for number in range(110):  # the last 100 events stay
+                (emperor.vassals / f"{number}.ini").write_text(
+                    "[emperor]\ncommand = /nowhere/to/be/found\n"
+                )
+            until(lambda: emperor.last_seq() > seq + 110, "more events than stay")
+            done = emperor.ctl("archive", "--before", f"@{seq + 1}")
+            assert begin(emperor) == seq, done.stdout
+            emperor.restart()
+            assert emperor.ctl("start", "a.ini").returncode == 0
+            spawned = emperor.event("spawned", "a.ini", after=seq)
+            assert spawned.body["pid"] not in (former, left.pid)
+            assert f"process {left.pid} runs, and this journal" not in emperor.log()
+        finally:
+            left.kill()

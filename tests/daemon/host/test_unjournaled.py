@@ -13,6 +13,7 @@ from emperord.daemon.host import procfs, unjournaled
 from emperord.daemon.host.unjournaled import UnjournaledProcess, UnjournaledProcesses
 from emperord.daemon.keeper.link import Kept
 from emperord.journal.events import Spec
+from emperord.journal.rows import IN_ARCHIVE
 from support import processes
 from support.kept import Emperor
 from support.vassals import program
@@ -98,6 +99,7 @@ BARE = UnjournaledProcess(name="a.ini", pid=50, start=5, mark=MARK)
         pytest.param(Machine(start=None), set(), {}, OURS, id="dead"),
         pytest.param(Machine(), {50}, {}, OURS, id="adopted"),
         pytest.param(Machine(), set(), {7: AT}, OURS, id="its end is recorded"),
+        pytest.param(Machine(), set(), {7: IN_ARCHIVE}, OURS, id="its end is in an archive"),
         pytest.param(Machine("nonsense"), set(), {}, OURS, id="no mark of ours"),
     ],
 )
