@@ -17,11 +17,13 @@ from difflib import SequenceMatcher
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
-from ..journal.deploys import DEPLOYED
+from ..daemon.core.deploys import Deploy
+from ..journal.deploys import DEPLOYED, DEPLOYS
 from ..journal.events import Announced, Event
 from ..journal.reading import Reader
-from ..journal.selection import Filter
+from ..journal.selection import Filter, nth_from_end
 from ..journal.times import EventNumber, rfc3339
 from ..monitors.names import shown
 from .altered_rows import altered
@@ -35,6 +37,7 @@ _MOST: Final = 250_000  # pairs of lines that are compared with one another
 _NEAR: Final = 500  # events between the two halves of a rename
 _TOGETHER: Final = 60_000_000_000  # nanoseconds between them
 _RENAMES: Final = 100
+_FEW: Final = 100  # deploys that are read first
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -113,25 +116,38 @@ class _LineOrigins:
 def _versions(reader: Reader, name: str, seq: int) -> Iterator[Version]:
     """The different configs up to event ``seq``; of a run of the same, the deploy that began it."""
     for _ in range(_RENAMES):
-        found = _own_versions(reader, name, seq)
-        yield from reversed(found)
-        if not found or found[0].before is not None:
+        oldest: Version | None = None
+        for oldest in _own_versions(reader, name, seq):
+            yield oldest
+        if oldest is None or oldest.before is not None:
             return
-        origin = _renamed_from(reader, found[0])
+        origin = _renamed_from(reader, oldest)
         if origin is None:
             return
-        name, seq = origin, found[0].seq - 1
+        name, seq = origin, oldest.seq - 1
 
 
-def _own_versions(reader: Reader, name: str, seq: int) -> list[Version]:
-    found = list[Version]()
-    for deploy in deploys(reader, Filter(vassal=name, until=EventNumber(seq))):
+def _own_versions(reader: Reader, name: str, seq: int) -> Iterator[Version]:
+    version: Version | None = None  # and deploys of the same config before it may come
+    for deploy in _newest_first(reader, name, seq):
         ignored = deploy.outcome == "superseded" and deploy.outcome_seq == deploy.seq
         if ignored or deploy.kind not in DEPLOYED:
             continue
-        if not found or found[-1].digest != deploy.config:
-            found.append(Version(deploy.seq, name, deploy.config, deploy.previous))
-    return found
+        if version is not None and version.digest != deploy.config:
+            yield version
+        version = Version(deploy.seq, name, deploy.config, deploy.previous)
+    if version is not None:
+        yield version
+
+
+def _newest_first(reader: Reader, name: str, seq: int) -> Iterator[Deploy]:
+    """The deploys of a vassal up to event ``seq``. Mostly each line is told by a few of them."""
+    which, few = Filter(vassal=name, kinds=DEPLOYS), _FEW
+    while seq > reader.anchor.seq:
+        first = nth_from_end(reader.fetch, which, few, reader.anchor.seq, seq)
+        some = replace(which, since=EventNumber(first), until=EventNumber(seq))
+        yield from reversed([*deploys(reader, some)])
+        seq, few = first - 1, 4 * few
 
 
 def _renamed_from(reader: Reader, version: Version) -> str | None:
