@@ -160,8 +160,9 @@ class _Segment:
         stored = unpacked(*rows[0])
         if stored.fleet is None or stored.hash != hash_:
             raise Unclean
+        computed = to_json(self._fleet)
         # Decoded and encoded again: an older version may have left out what is default.
-        if to_json(from_json(stored.fleet)) != to_json(self._fleet):
+        if stored.fleet != computed and to_json(from_json(stored.fleet)) != computed:
             raise Unclean
 
     def _fold_to(self, previous: Edge, end: int) -> Link:

@@ -132,6 +132,8 @@ def vassal_facts(version: int) -> Callable[[Vassal], Any]:
     def facts(vassal: Vassal) -> Any:
         running = vassal.running
         spec = of_spec(vassal.spec)
+        if running is vassal.spec:
+            return of_vassal(vassal), spec, spec
         return of_vassal(vassal), spec, None if running is None else of_spec(running)
 
     return facts

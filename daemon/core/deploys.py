@@ -172,10 +172,11 @@ class Deploys:
         if event.failed:
             return self._skip(fleet, event, fold)
         name, deploys = event.vassal, event.kind in _DEPLOYS
+        is_open = name in self.open
         phase: Phase | None = None
         previous, owned = None, False
         self.second = None
-        if deploys or name in self.open:
+        if deploys or is_open:
             before = fleet.vassals.get(name)  # type: ignore[arg-type]
             if before is not None:
                 phase = before.phase
@@ -193,7 +194,7 @@ class Deploys:
                         self.look(fleet, event, None, each)
             elif deploys:
                 self._deploy(fleet, event, phase, previous, owned)
-            elif name in self.open:
+            elif is_open:
                 self.look(fleet, event, phase, name)
             if fleet.rollouts or fleet.turned:
                 self._see_rollouts(fleet, event)

@@ -170,8 +170,10 @@ class Vassal(msgspec.Struct, omit_defaults=True):
     @property
     def aim(self) -> Spec:
         """The target. Where there is none, the spec that its process has, or had."""
-        if not self.is_open:
-            return self.spec
+        if self.check is None and self.refused is None and self.waits_in is None:
+            second = self.candidate  # is_open, without a call
+            if second is None or not second.tries:
+                return self.spec
         return self.kept or self.running or self.spec
 
     @property

@@ -270,7 +270,8 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
         fleet.turned = []
     if event.failed:
         return actions
-    budget.charge(fleet, event)
+    if fleet.policy.record_budget > 0:
+        budget.charge(fleet, event)
     row = TABLE.get(kind)
     if row is None:
         FLEET_TABLE[kind](fleet, event, actions)
@@ -282,7 +283,7 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
                     s.add(fleet, event, actions)
                 elif kind == "vassal_failed":
                     f.add_failed(fleet, event, actions)
-            elif candidate_table.is_about(vassal, event):
+            elif vassal.candidate is not None and candidate_table.is_about(vassal, event):
                 candidate_table.move(fleet, vassal, event, actions)
             elif not _is_over(fleet, vassal, event):
                 row[vassal.phase](fleet, vassal, event, actions)
@@ -290,7 +291,10 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
             raise VassalFault(event.vassal or "") from error
     if kind == "vassal_failed":
         _fail_others(fleet, event, actions)
-    _review(fleet, event, actions)
+    if event.vassal is None or kind == "vassal_failed":
+        _review_all(fleet, event, actions)
+    else:
+        _review(fleet, event, actions, event.vassal)
     if fleet.rollouts:
         rollout_moves.follow(fleet, event, actions, TABLE["preflight_passed"])
     if fleet.blocked:
@@ -315,18 +319,23 @@ def _is_over(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
     return kind in BY_CHECK and bool(vassal.check != body.check)
 
 
-def _review(fleet: Fleet, event: Event, actions: list[Action]) -> None:
-    """End the candidates that this event makes unwanted."""
+def _review(fleet: Fleet, event: Event, actions: list[Action], name: str) -> None:
+    """End the candidate of this vassal, if the event makes it unwanted."""
+    vassal = fleet.vassals.get(name)
+    if vassal is not None and vassal.candidate is not None:
+        with Blame(name):
+            replacement.review(fleet, vassal, event, actions)
+
+
+def _review_all(fleet: Fleet, event: Event, actions: list[Action]) -> None:
+    """The same for each vassal that an event about several ones may move."""
     names: Iterable[str] = ()
     if event.vassal is not None:
         names = (event.vassal, *getattr(event.body, "also", ()))
     elif event.kind not in MOVES_NO_VASSAL:
         names = list(fleet.vassals)
     for name in names:
-        vassal = fleet.vassals.get(name)
-        if vassal is not None and vassal.candidate is not None:
-            with Blame(name):
-                replacement.review(fleet, vassal, event, actions)
+        _review(fleet, event, actions, name)
 
 
 def _advance(fleet: Fleet, event: Event, actions: list[Action]) -> None:

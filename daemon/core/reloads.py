@@ -40,8 +40,9 @@ def needs_restart(vassal: Vassal) -> bool:
     """Whether a reload in place cannot turn what runs into the target."""
     old, new = vassal.running, vassal.aim
     return old is not None and (
-        (old.uid, old.gid, old.socket, old.path, old.cwd, _copied(old))
-        != (new.uid, new.gid, new.socket, new.path, new.cwd, _copied(new))
+        (old.uid, old.gid, old.socket, old.path, old.cwd)
+        != (new.uid, new.gid, new.socket, new.path, new.cwd)
+        or ((old.copy or new.copy) and _copied(old) != _copied(new))
         or (old.settings != new.settings and _changes_fixed(old, new))
         # Without its socket, the daemon cannot send the new text to the vassal.
         or (new.path is None and not vassal.control)
@@ -100,9 +101,10 @@ def end_hung_start(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions)
 def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Reload it in place now if a slot is free, else when one is."""
     vassal.due = True
-    if way_to_reload(vassal) == "replace" and (vassal.candidate is not None or not fleet.open):
+    way = way_to_reload(vassal)
+    if way == "replace" and (vassal.candidate is not None or not fleet.open):
         return  # in no line: first a replacement that is under way ends, or the daemon gets ready
-    if not tells(vassal) and way_to_reload(vassal) == "tell":
+    if way == "tell" and not tells(vassal):
         reload(fleet, vassal, event, actions)  # that takes no slot
     elif rules.holds(fleet, rules.SHARES):
         if slots.gets_slot(fleet, vassal, event):
@@ -116,7 +118,8 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
 
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     slots.leave(fleet, vassal.name)  # its turn is now, whatever place it had
-    if way_to_reload(vassal) == "replace":
+    way = way_to_reload(vassal)
+    if way == "replace":
         replacement.start(fleet, vassal, event, actions)
         return
     if needs_restart(vassal) and not vassal.anew:
@@ -124,7 +127,6 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
             return
         end(fleet, vassal, event, actions, "stop", _why_not_in_place(vassal))
         return
-    way = way_to_reload(vassal)
     if way == "restart":
         restart(fleet, vassal, event, actions)
         return

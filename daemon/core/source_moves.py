@@ -134,13 +134,14 @@ def amend_now(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> N
     vassal.deaths = 0
     listening.forget_refusal(vassal)
     reason = bar_reason(vassal.aim, fleet.policy, vassal.monitor)
+    way = way_to_reload(vassal)
     if reason is not None:
         end(fleet, vassal, event, actions, "stop", reason)
-    elif way_to_reload(vassal) == "none" and not is_anothers(vassal):
+    elif way == "none" and not is_anothers(vassal):
         vassal.due = False
         vassal.opening = None
         vassal.reason = WAITS
-    elif way_to_reload(vassal) == "replace":
+    elif way == "replace":
         vassal.opening = None  # it has the sockets of what runs
         reload_in_turn(fleet, vassal, event, actions)
     elif needs_restart(vassal) or vassal.opening is not None:

@@ -31,7 +31,8 @@ class Touched:
             self.all = True
         for action in actions:
             self.names.add(action.vassal)
-        self.names.update(fleet.turned)
+        if fleet.turned:
+            self.names.update(fleet.turned)
         if event.kind == "vassal_failed":
             self.names.update(getattr(event.body, "also", ()))
         if self._blocked or fleet.blocked:
