@@ -140,7 +140,10 @@ def _take_over(control_path: str, keeper: KeeperLink) -> bool:
         if not link.complete or not _can_hold(link):
             return False
         for name, kept in link.kept.items():
-            keeper.pass_on(name, kept)
+            if name.startswith(keeping.PASSED) and name in keeper.kept:
+                os.close(kept.descriptors[0])  # our own service manager has passed it as well
+            else:
+                keeper.pass_on(name, kept)
         if not keeper.deliver():
             log.error("not taking over: the keeper of this emperor did not take the processes")
             return False

@@ -103,6 +103,7 @@ class Adopter:
     async def _inherit(self, vassals: Iterable[Vassal]) -> None:
         """Go on with the sockets that a former daemon entrusted to the keeper."""
         vassals = list(vassals)
+        self._on_demand.passed.take_in()
         await self._kept_sockets.inherit(
             {
                 vassal.name: {*addresses(vassal.running), *addresses(vassal.aim)}

@@ -27,6 +27,7 @@ from ..core.actions import Action
 from ..core.draft import Draft
 from ..core.fleet import Fleet, Vassal
 from ..core.inputs import TellNews, VassalByte
+from ..core.listening import addresses
 from ..keeper.link import KeeperLink
 from . import procfs
 from .address_changes import AddressChanges
@@ -275,6 +276,13 @@ class Host(Reports):
         """
         await self._on_demand.unlisten_all()
         await self._hooks.finish()
+
+    def tell_unasked(self, fleet: Fleet) -> None:
+        """Log the sockets of the service manager that no vassal asks for, each once."""
+        vassals = fleet.vassals.values()
+        asked = [each for vassal in vassals for each in addresses(vassal.spec)]
+        asked += [vassal.spec.socket for vassal in vassals if vassal.spec.socket]
+        self._on_demand.passed.tell_unasked(asked)
 
     # Questions
 

@@ -30,6 +30,7 @@ from .listen_address import CannotListen, parse
 from .listeners import ALWAYS, from_kept
 from .opening import Listener, Opening
 from .opening_runner import run_opening, thread_key
+from .passed_sockets import PassedSockets
 from .socket_files import Terms, remove, terms
 from .user_threads import NoAnswer, UserThreads
 from .users import NoAccount, user_of
@@ -49,8 +50,10 @@ class KeptSockets:
         threads: UserThreads,
         policy: Callable[[], Policy],
         others: Callable[[], list[Listener]],
+        passed: PassedSockets,
     ) -> None:
         self._keeper = keeper
+        self._passed = passed
         self._threads = threads
         self._policy = policy
         self._others = others
@@ -124,7 +127,7 @@ class KeptSockets:
         if known is None:
             socket_limits.check(address, how.user, self.all())
         held = [each for each in (*self.all(), *self._others()) if each is not known]
-        opening = Opening(vassal, address, how, known, tuple(held))
+        opening = Opening(vassal, address, how, known, tuple(held), self._passed)
         try:
             await run_opening(self._threads, opening)
             self._check_wanted(vassal, address, before)
@@ -143,7 +146,7 @@ class KeptSockets:
                 *map(shown, (vassal, address, vassal)),
             )
         listening, file = opening.made
-        listener = Listener(vassal, address, listening, file, how)
+        listener = Listener(vassal, address, listening, file, how, passed=opening.is_passed)
         self._hold(listener, how.user)
         made.append(listener)
 
@@ -167,7 +170,7 @@ class KeptSockets:
         kept = self._keeper.take(LEFT + name)
         if kept is None:
             return None
-        listener = from_kept(vassal, kept)
+        listener = from_kept(vassal, kept, self._passed)
         self._by_vassal.setdefault(vassal, {})[address] = listener
         self._keeper.keep(name, kept.descriptors, kept.about)
         self._keeper.drop(LEFT + name)
@@ -196,7 +199,7 @@ class KeptSockets:
             assert kept is not None
             vassal, _, address = name.removeprefix(ALWAYS).partition(_SEPARATOR)
             try:
-                listener = from_kept(vassal, kept)
+                listener = from_kept(vassal, kept, self._passed)
             except Exception:  # it is bound anew when its vassal starts
                 log.exception("%s: its socket cannot be gone on with", shown(vassal))
                 continue
@@ -208,7 +211,9 @@ class KeptSockets:
             await self._unlink(listener)
 
     def reclaim(self, listener: Listener) -> None:
-        """Go on with a socket that only the vassal's process still had."""
+        """Go on with a socket that only the vassal's process still had, or the manager, too."""
+        if self._passed.owns(listener.socket):
+            listener.passed, listener.file = True, None
         self._hold(listener, listener.user)
 
     def close(self) -> None:
@@ -224,7 +229,8 @@ class KeptSockets:
             del held[listener.address]
             if not held:
                 del self._by_vassal[listener.vassal]
-        descriptors.empty(listener.socket)
+        if not listener.passed:
+            descriptors.empty(listener.socket)
         self._keeper.drop(_kept_name(listener.vassal, listener.address))
         listener.socket.close()
 

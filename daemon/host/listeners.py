@@ -16,6 +16,7 @@ from ..keeper.link import KeeperLink, Kept
 from ..keeper.protocol import LEFT
 from . import descriptors
 from .opening import Listener, Opening
+from .passed_sockets import PassedSockets
 from .socket_files import File, Terms
 
 log = logging.getLogger("emperor.host")
@@ -27,8 +28,14 @@ ALWAYS: Final = "listen:"  # prefix of those of sockets that are none on demand 
 class Listeners:
     """The sockets that there are, one a vassal at most. Nothing here blocks, unless it says so."""
 
-    def __init__(self, keeper: KeeperLink, others: Callable[[], list[Listener]] = list) -> None:
+    def __init__(
+        self,
+        keeper: KeeperLink,
+        others: Callable[[], list[Listener]] = list,
+        passed: PassedSockets | None = None,
+    ) -> None:
         self._keeper = keeper
+        self._passed = passed
         self._others = others
         self._by_vassal: dict[str, Listener] = {}
 
@@ -51,7 +58,7 @@ class Listeners:
         """An attempt to listen there for the vassal, to be run by the caller."""
         known = self._by_vassal.get(vassal)
         held = tuple(each for each in self._by_vassal.values() if each is not known)
-        return Opening(vassal, address, how, known, (*held, *self._others()))
+        return Opening(vassal, address, how, known, (*held, *self._others()), self._passed)
 
     def finish(self, opening: Opening) -> Listener:
         """The listener that came of it; one before it has been forgotten."""
@@ -61,7 +68,8 @@ class Listeners:
             return opening.known
         vassal, address = opening.vassal, opening.address
         listening, file = opening.made
-        listener = self._by_vassal[vassal] = Listener(vassal, address, listening, file, opening.how)
+        listener = Listener(vassal, address, listening, file, opening.how, passed=opening.is_passed)
+        self._by_vassal[vassal] = listener
         about: dict[str, Any] = {"address": address, "file": file}
         self._keeper.keep(_KEPT + vassal, [listening.fileno()], about)
         return listener
@@ -70,7 +78,8 @@ class Listeners:
         """Close the vassal's socket; its file stays."""
         listener = self._by_vassal.pop(vassal, None)
         if listener is not None:
-            descriptors.empty(listener.socket)
+            if not listener.passed:
+                descriptors.empty(listener.socket)
             self._keeper.drop(_KEPT + vassal)
             listener.socket.close()
 
@@ -79,7 +88,7 @@ class Listeners:
         kept = self._keeper.take(LEFT + _KEPT + vassal)
         if kept is None:
             return None
-        listener = self._by_vassal[vassal] = from_kept(vassal, kept)
+        listener = self._by_vassal[vassal] = from_kept(vassal, kept, self._passed)
         self._keeper.keep(_KEPT + vassal, kept.descriptors, kept.about)
         self._keeper.drop(LEFT + _KEPT + vassal)
         return listener
@@ -110,7 +119,7 @@ class Listeners:
             assert kept is not None
             vassal = name.removeprefix(_KEPT)
             try:
-                listener = from_kept(vassal, kept)
+                listener = from_kept(vassal, kept, self._passed)
                 self._by_vassal[vassal] = listener
                 if wanted.get(vassal) != listener.address:
                     self.forget(vassal)
@@ -126,9 +135,17 @@ class Listeners:
         self._by_vassal.clear()
 
 
-def from_kept(vassal: str, kept: Kept) -> Listener:
+def from_kept(vassal: str, kept: Kept, passed: PassedSockets | None) -> Listener:
     """The socket of a vassal that the keeper holds."""
     about, place = kept.about, kept.about["file"]
     listening = socket.socket(fileno=kept.descriptors[0])
     file = None if place is None else File(*place)
-    return Listener(vassal, about["address"], listening, file, user=about.get("user"))
+    is_passed = passed is not None and passed.owns(listening)
+    return Listener(
+        vassal,
+        about["address"],
+        listening,
+        None if is_passed else file,
+        user=about.get("user"),
+        passed=is_passed,
+    )

@@ -84,7 +84,8 @@ class ListeningState:
         try:
             if place.path is not None:
                 key = thread_key(place.path, listener.how)
-                await self._user_threads.run(key, _connect, client, listener.file)
+                file = _file_of(place.path) if listener.passed else listener.file
+                await self._user_threads.run(key, _connect, client, file)
             elif place.port is None:
                 client.connect(place.name)
             else:
@@ -98,6 +99,12 @@ class ListeningState:
             client.close()
             raise
         return client
+
+
+def _file_of(path: str) -> File:
+    """The socket file that a service manager has made. Raises OSError."""
+    status = os.lstat(path)
+    return File(path, status.st_dev, status.st_ino)
 
 
 def _connect(client: socket.socket, file: File | None) -> None:

@@ -29,6 +29,7 @@ from .listen_address import CannotListen
 from .listeners import Listeners
 from .opening import Listener, Opening
 from .opening_runner import run_opening, thread_key
+from .passed_sockets import PassedSockets
 from .socket_files import Terms, remove
 from .user_threads import NoAnswer, UserThreads
 
@@ -56,8 +57,9 @@ class OnDemand:
         serves: Callable[[str], bool],
         policy: Callable[[], Policy],
     ) -> None:
-        self.listeners = Listeners(keeper, lambda: self.kept.all())
-        self.kept = KeptSockets(keeper, threads, policy, self.listeners.all)
+        self.passed = PassedSockets(keeper)
+        self.listeners = Listeners(keeper, lambda: self.kept.all(), self.passed)
+        self.kept = KeptSockets(keeper, threads, policy, self.listeners.all, self.passed)
         self._epoll = epoll
         self._threads = threads
         self._tell = tell
@@ -119,6 +121,7 @@ class OnDemand:
         """Close our copies of the sockets. Vassals and the keeper have their own."""
         self.listeners.close()
         self.kept.close()
+        self.passed.close()
 
     def given(self, vassal: str) -> list[Listener]:
         """The sockets of a vassal, which its process has from its start on."""

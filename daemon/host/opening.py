@@ -1,6 +1,7 @@
 """One attempt to listen for a vassal, which may block on the file system of a tenant.
 
-A socket file that a dead daemon left is replaced. A file that is no socket, or a socket at which
+A socket that the service manager has passed is taken instead of a new one. A socket file that a
+dead daemon left is replaced. A file that is no socket, or a socket at which
 a process listens, is never touched.
 """
 
@@ -16,7 +17,8 @@ from ...journal.events import ListenFault
 from ...monitors import stale_socket
 from ...monitors.names import shown
 from ..keeper.refusals import PASSING
-from .listen_address import CannotListen, excludes, parse
+from .listen_address import CannotListen, ListenAddress, excludes, parse
+from .passed_sockets import PassedSockets
 from .socket_files import File, Terms, apply_terms, below, remove, suitable_folder
 
 _LONGEST_PATH: Final = 107  # bytes of a UNIX socket's address
@@ -27,7 +29,7 @@ _BUSY: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.ENOENT, errno.ENOTD
 class Listener:
     """One vassal's socket."""
 
-    __slots__ = ("_user", "address", "file", "how", "socket", "vassal")
+    __slots__ = ("_user", "address", "file", "how", "passed", "socket", "vassal")
 
     def __init__(
         self,
@@ -37,8 +39,11 @@ class Listener:
         file: File | None,
         how: Terms | None = None,
         user: int | None = None,
+        *,
+        passed: bool = False,
     ) -> None:
         self.how = how  # None where a former daemon made it
+        self.passed = passed  # the service manager's: we neither shut it down nor have its file
         self._user = user
         self.vassal = vassal
         self.address = address
@@ -88,12 +93,15 @@ class Opening:
         how: Terms,
         known: Listener | None,
         held: tuple[Listener, ...],
+        passed: PassedSockets | None = None,
     ) -> None:
         self.vassal = vassal
         self.address = address
         self.how = how
         self.known = known
         self.made: tuple[socket.socket, File | None] | None = None
+        self.is_passed = False  # what was made is the service manager's
+        self._passed = passed
         self._held = held
         self._lock = threading.Lock()
         self._abandoned = False
@@ -110,7 +118,7 @@ class Opening:
         try:
             known = self.known
             if known is not None and known.in_place():
-                if known.how != self.how:
+                if known.how != self.how and not known.passed:
                     _adjust(known, self.how)
                 return
             if known is not None:
@@ -140,6 +148,9 @@ class Opening:
 
     def _open(self) -> tuple[socket.socket, File | None]:
         place = parse(self.address)
+        given = None if self._passed is None else self._passed.copy(place)
+        if given is not None:
+            return self._accept(given, place), None
         listening = socket.socket(place.family, socket.SOCK_STREAM)
         try:
             file = None
@@ -154,6 +165,25 @@ class Opening:
             listening.close()
             raise
         return listening, file
+
+    def _accept(self, given: socket.socket, place: ListenAddress) -> socket.socket:
+        """Take a copy of what the service manager has passed. Raises CannotListen, OSError."""
+        try:
+            listener = Listener(self.vassal, self.address, given, None, passed=True)
+            number = os.fstat(given.fileno()).st_ino
+            for other in self._held:
+                if os.fstat(other.socket.fileno()).st_ino == number:
+                    raise _taken(self.address, other)
+            if listener.is_shut():
+                reason = f"a process has shut {shown(self.address)} down; restart its socket unit"
+                raise CannotListen(reason, "busy")
+            if self.how.user is not None and place.path is not None:
+                _check_owner(place.path, self.how.user)
+        except BaseException:
+            given.close()
+            raise
+        self.is_passed = True
+        return given
 
     def _bind_file(self, listening: socket.socket, path: str) -> File:
         with suitable_folder(path, self.how) as (folder, name):
@@ -190,13 +220,17 @@ class Opening:
                     if excludes(parse(other.address), place):
                         return _taken(address, other)
         fault: ListenFault = "address"
+        more = ""
         if error.errno in _BUSY:
             fault = "busy"
+            beside = None if self._passed is None else self._passed.beside(parse(address))
+            if error.errno == errno.EADDRINUSE and beside is not None:
+                more = f"; the service manager has passed {beside}: name that address"
         elif error.errno in PASSING:
             fault = "resources"
         resolving = isinstance(error, socket.gaierror)  # it has numbers of its own
         why = os.strerror(error.errno) if error.errno and not resolving else error.strerror
-        return CannotListen(f"cannot listen at {shown(address)}: {why or error}", fault)
+        return CannotListen(f"cannot listen at {shown(address)}: {why or error}{more}", fault)
 
 
 def _taken(address: str, other: Listener) -> CannotListen:
@@ -204,6 +238,13 @@ def _taken(address: str, other: Listener) -> CannotListen:
     if other.address != address:
         reason += f" ({shown(other.address)})"
     return CannotListen(reason, "address", other.vassal, other.address)
+
+
+def _check_owner(path: str, user: int) -> None:
+    """Raise CannotListen if a tenant asks for a passed socket file of another user."""
+    if os.lstat(path).st_uid != user:
+        reason = f"{shown(path)} is the service manager's; its unit needs SocketUser={user}"
+        raise CannotListen(reason, "address")
 
 
 def _adjust(listener: Listener, how: Terms) -> None:

@@ -6,6 +6,7 @@ SQLite, no decisions about vassals.
 - It holds a duplicate of every descriptor that the daemon entrusts to it (the daemon's ends of
   vassals' sockets, listening sockets). When the daemon dies these stay open, so no vassal notices
   that its emperor is gone. The next daemon gets them all (``protocol.py``).
+- It keeps sockets that a service manager has passed to it (``passed.py``).
 - It is the subreaper of all below it. Vassals whose daemon died become its children: it reaps
   them and tells the daemon how they ended, until that is acknowledged. It reaps their orphans
   too, and tells nothing of them. It knows vassals by the sessions that they lead.
@@ -35,7 +36,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from . import background, protocol, renewal, stdio, stop_all
+from . import background, passed, protocol, renewal, stdio, stop_all
 from .arguments import command, concealed, hidden
 from .channel import Channel
 from .dead_child import Leaders
@@ -69,16 +70,21 @@ def main() -> NoReturn:
     if COMPLETION in os.environ or any(argument in _PASSING for argument in arguments):
         shown, secret = concealed(arguments)
         os.execve(sys.executable, _daemon_argv(shown), {**os.environ, **secret})
-    code = _made(arguments).run()
+    memory = protocol.Memory(os.close)
+    if STATE in os.environ:
+        passed.forget()  # the keeper before has them
+    else:
+        passed.take_in(memory)
+    code = _made(arguments, memory).run()
     signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)  # the last one would have the say
     sys.exit(code)
 
 
-def _made(arguments: list[str]) -> "Keeper":
+def _made(arguments: list[str], memory: protocol.Memory) -> "Keeper":
     """A keeper. One that was executed anew has vassals, so it does not end for lack of memory."""
     while True:
         try:
-            return Keeper(arguments)
+            return Keeper(arguments, memory)
         except OSError as error:
             if STATE not in os.environ:
                 log(f"cannot start: {error.strerror}", stdio.ERROR)
@@ -89,9 +95,9 @@ def _made(arguments: list[str]) -> "Keeper":
 class Keeper:
     """One keeper and the daemon it runs."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], memory: protocol.Memory) -> None:
         self._arguments, self._secret = concealed(arguments)
-        self._memory = protocol.Memory(os.close)
+        self._memory = memory  # it may have sockets already
         self._daemon = 0  # pid, 0 while there is none
         self._channel = Channel(self._memory, self._heed)
         self._blind = False  # a dead child could not be looked at

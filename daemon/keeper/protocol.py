@@ -33,6 +33,9 @@ last event that is durable, which the daemon tells after each commit. So the kee
 the journal that the next daemon finds is the one that the vassals were started for. A daemon of
 version 1 drops all that it does not know; that name it cannot drop.
 
+The keeper itself keeps sockets that the service manager has passed to it, under names that begin
+with PASSED. No daemon can drop them.
+
 A process that has no socket to the daemon is entrusted by its pidfd, under a name that begins with
 PROCESS. So the keeper can end it, and tries on to start a daemon for it. Other daemons drop it.
 
@@ -54,6 +57,7 @@ VERSION = 2  # of this protocol
 JOURNAL = "journal"  # under which name the identity of the journal is kept
 CONTROL = "control"  # the name under which the control socket is kept
 PROCESS = "process:"  # prefix of the name of a process without sockets; kept is its pidfd
+PASSED = "passed:"  # prefix of the name of a socket that the service manager has passed (passed.py)
 LEFT = "left:"  # prefix of a name that was given for a journal that is lost
 LONGEST = 65_536  # bytes of a packet
 MOST_DESCRIPTORS = 16  # beside one packet
@@ -147,7 +151,7 @@ class Memory:
         if descriptors:
             raise BadPacket(f"descriptors beside {str(do)[:40]!r}")
         if do == "drop" and isinstance(name, str):
-            if name != JOURNAL or self.version >= 2:
+            if not name.startswith(PASSED) and (name != JOURNAL or self.version >= 2):
                 self._drop(name)
         elif do == "about" and isinstance(name, str) and isinstance(packet.get("about"), dict):
             self._amend(name, packet["about"])
@@ -168,7 +172,8 @@ class Memory:
 
     def of_vassals(self) -> bool:
         """Whether anything is kept for vassals. The rest is of no use without a daemon."""
-        return not self.kept.keys() <= {JOURNAL, CONTROL}
+        others = self.kept.keys() - {JOURNAL, CONTROL}
+        return not all(name.startswith(PASSED) for name in others)
 
     def died(self, pid: int, start: int, code: int | None, signal: int | None) -> dict[str, Any]:
         """Remember a death until it is acknowledged; the packet that tells it."""

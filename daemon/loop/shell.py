@@ -193,10 +193,10 @@ class Shell:
         status = self.view.status
         self._notifier.tell("READY=1", f"STATUS={status()}")
         log.info("ready: %s", status())
-        for line in warnings(
-            self.fleet, self._began, self._monitors.silent, self._observer.rejects
-        ):
+        silent = self._monitors.silent
+        for line in warnings(self.fleet, self._began, silent, self._observer.rejects):
             log.warning("%s", line)
+        self._host.tell_unasked(self.fleet)
         await self._notifier.keep_status(status)
 
     async def _turns(self) -> None:

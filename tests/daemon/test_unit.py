@@ -3,12 +3,15 @@
 import configparser
 import json
 import os
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.kept import Emperor
 from support.tyrant import ALICE, ALICES, TyrantDaemon, common_ground, status_of
 from support.vassals import SLEEPER
 
@@ -73,6 +76,29 @@ def test_systemd_never_gives_up() -> None:
     parser.read(UNIT)
     assert parser["Unit"]["StartLimitIntervalSec"] == "0"
     assert parser["Service"]["Restart"] == "always"
+
+
+def test_systemd_hears_the_daemon_which_is_not_the_main_process(emperor: Emperor) -> None:
+    """systemd drops what others than the main process send, unless NotifyAccess= is all.
+
+    The main process is the keeper. The kernel tells the sender of each datagram (SCM_CREDENTIALS).
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        systemd.bind(str(emperor.folder / "notify"))
+        systemd.settimeout(30)
+        emperor.environ["NOTIFY_SOCKET"] = str(emperor.folder / "notify")
+        emperor.start()
+        while True:
+            said, more, _, _ = systemd.recvmsg(4096, socket.CMSG_SPACE(12))
+            if b"READY=1" in said:
+                break
+        ((_, _, sender),) = more
+    assert struct.unpack("iii", sender)[0] == emperor.daemon_pid() != emperor.pid
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.read(UNIT)
+    assert (parser["Service"]["Type"], parser["Service"]["NotifyAccess"]) == ("notify", "all")
+    emperor.stop()
 
 
 def test_a_user_of_its_own_needs_no_other_place(unit: UnitDaemon) -> None:

@@ -96,6 +96,7 @@ def test_an_installation_has_units_manuals_and_pages() -> None:
     there = {str(path).rpartition("../")[2] for path in files}
     assert {
         "share/emperord/systemd/emperord.service",
+        "share/emperord/systemd/emperord.socket",
         "share/emperord/sysusers.d/emperord.conf",
         "share/emperord/tmpfiles.d/emperord.conf",
         "share/emperord/emperor.ldif",

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from emperord.daemon.host.listen_address import parse
 from support.root import need_root
 from support.tyrant import ALICE, TyrantDaemon, common_ground, status_of
 
 SHARE: Final = Path(__file__).resolve().parents[2] / "share"
 PAGE: Final = SHARE.parent / "docs" / "packaging.md"
 UNIT: Final = SHARE / "systemd" / "emperord.service"
+SOCKETS: Final = SHARE / "systemd" / "emperord.socket"
 SETTINGS: Final = re.findall(r"^(\w+)=(.*)$", UNIT.read_text(), re.M)
 
 
@@ -28,9 +30,18 @@ def run(*argv: str | Path) -> str:
 
 def test_systemd_has_nothing_to_say_against_the_unit(tmp_path: Path) -> None:
     """The command is not installed where the unit looks for it, so another one is named."""
-    copy = tmp_path / UNIT.name
+    copy, sockets = tmp_path / UNIT.name, tmp_path / SOCKETS.name
     copy.write_text(UNIT.read_text().replace("/opt/emperord/bin/emperor", "/bin/true"))
-    assert run("systemd-analyze", "verify", "--man=no", copy) == ""
+    shutil.copy(SOCKETS, sockets)
+    assert run("systemd-analyze", "verify", "--man=no", copy, sockets) == ""
+
+
+def test_the_socket_unit_passes_what_the_daemon_takes() -> None:
+    """Streams that listen. Its name is the service's, so systemd passes them to that."""
+    told = dict(re.findall(r"^(\w+)=(.*)$", SOCKETS.read_text(), re.M))
+    assert SOCKETS.stem == UNIT.stem
+    assert told["Accept"] == "no"
+    parse(told["ListenStream"])
 
 
 def test_the_page_has_the_exposure_that_systemd_sees() -> None:

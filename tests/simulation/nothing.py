@@ -1,5 +1,7 @@
 """Parts of a host of which a simulated one has nothing to tell."""
 
+from emperord.daemon.core.fleet import Fleet
+
 
 class Nothing:
     """Has no floods, no logs, no unjournaled processes and no cgroups."""
@@ -14,6 +16,9 @@ class Nothing:
 
     def renamed_logs(self) -> dict[str, str]:
         return {}
+
+    def tell_unasked(self, fleet: Fleet) -> None:
+        """No sockets were passed."""
 
     def unjournaled(self) -> list[tuple[str, int]]:
         return []

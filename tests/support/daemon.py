@@ -57,6 +57,7 @@ class Daemon(JournalReader):
         self.options = list(options)
         self.monitors: list[str | Path] = [self.vassals] if monitors is None else list(monitors)
         self.before = list(before)  # a command to run the daemon through
+        self.pass_fds: tuple[int, ...] = ()  # descriptors that this command gets
         self.stamp = uuid.uuid4().hex
         self.environ = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("EMPEROR_", "UWSGI_"))},
@@ -101,6 +102,7 @@ class Daemon(JournalReader):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=self.pass_fds,
             )
         return self
 
