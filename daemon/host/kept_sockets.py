@@ -50,10 +50,10 @@ class KeptSockets:
         threads: UserThreads,
         policy: Callable[[], Policy],
         others: Callable[[], list[Listener]],
-        passed: PassedSockets,
+        passed: PassedSockets | None = None,
     ) -> None:
         self._keeper = keeper
-        self._passed = passed
+        self._passed = PassedSockets(keeper) if passed is None else passed
         self._threads = threads
         self._policy = policy
         self._others = others

@@ -135,7 +135,7 @@ class Listeners:
         self._by_vassal.clear()
 
 
-def from_kept(vassal: str, kept: Kept, passed: PassedSockets | None) -> Listener:
+def from_kept(vassal: str, kept: Kept, passed: PassedSockets | None = None) -> Listener:
     """The socket of a vassal that the keeper holds."""
     about, place = kept.about, kept.about["file"]
     listening = socket.socket(fileno=kept.descriptors[0])

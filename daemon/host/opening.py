@@ -100,7 +100,7 @@ class Opening:
         self.how = how
         self.known = known
         self.made: tuple[socket.socket, File | None] | None = None
-        self.is_passed = False  # what was made is the service manager's
+        self.is_passed = False  # ``made`` is the service manager's
         self._passed = passed
         self._held = held
         self._lock = threading.Lock()
