@@ -1,9 +1,9 @@
 """Sockets that a service manager has passed, for vassals that ask for their addresses.
 
 The keeper has them (``daemon/keeper/passed.py``). A vassal whose ``listen``, or whose address on
-demand, names the address of one is given a copy of it, and nothing is bound. The socket is the manager's. It is
-never shut down, and its backlog, its file and its owner are left alone. It stays open when the
-vassal gives it back. So clients wait there while vassal or emperor are stopped.
+demand, names the address of one is given a copy of it, and nothing is bound. The socket is the
+manager's. It is never shut down, and its backlog, its file and its owner are left alone. It stays
+open when the vassal gives it back. So clients wait there while vassal or emperor are stopped.
 
 `ListenStream=8000` of systemd is ``[::]:8000``, which takes clients of IPv4 as well unless the
 machine says otherwise. So a vassal that asks for ``:8000`` is given that one, too.
