@@ -35,6 +35,21 @@ def flaw(name: str, extra: Sequence[str] = ()) -> str | None:
     return None
 
 
+def instance(name: str) -> str:
+    """The instance in a name: ``one`` of ``app@one.ini``. Empty if it has none."""
+    return _stem(name).partition("@")[2]
+
+
+def is_template(name: str) -> bool:
+    """Whether it is the name of a template, as ``app@.ini``: its instances are links to it."""
+    stem = _stem(name)
+    return len(stem) > 1 and stem.find("@") == len(stem) - 1
+
+
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2].rpartition(".")[0]
+
+
 def shown(name: str) -> str:
     """The name with everything escaped that could upset a terminal, a log or JSON."""
     if name.isprintable():  # nearly all are, and lists have many thousands of them

@@ -67,6 +67,7 @@ KEYS: Final = (
     *replacing.KEYS,
 )  # fmt: skip
 
+_INSTANCE: Final = re.compile(r"[\w.:+-]+", re.ASCII)
 _ADD_UP: Final = ("environment", "environment-file", "listen")  # the values of several lines
 
 Settings = dict[str, str]
@@ -85,11 +86,12 @@ def read(name: str, content: bytes, *, whole: bool = True) -> tuple[Settings, st
     if parse is None:
         return {}, None
     settings: Settings = {}
+    instance = names.instance(name)
     try:
         for number, (key, value) in enumerate(parse(content)):
             if number == MOST:
                 raise _Flaw(f"has more than {MOST} settings")
-            text = _checked(key, value)
+            text = _checked(key, value, instance)
             if key in _ADD_UP and key in settings:
                 text = f"{settings[key]} {text}"
                 _check_length(key, len(text))
@@ -127,11 +129,13 @@ def _brief(text: str) -> str:
     return names.shown(text if len(text) <= 40 else f"{text[:40]}…")
 
 
-def _checked(key: str, value: Any) -> str:
+def _checked(key: str, value: Any, instance: str) -> str:
     """The value as text, or _Flaw if this key cannot have it."""
     if key not in KEYS:
         raise _Flaw(f"{_brief(key)}: no such setting, there are {', '.join(KEYS)}")
     text = _text(key, value)
+    if instance and "%i" in text:
+        text = _with_instance(key, text, instance)
     if not text:
         raise _Flaw(f"{key}: has no value")
     _check_length(key, len(text))
@@ -175,6 +179,14 @@ def _checked(key: str, value: Any) -> str:
     elif signal_number(text) is None:
         raise _Flaw(f"{key}: no signal is called {_brief(text)}")
     return text
+
+
+def _with_instance(key: str, text: str, instance: str) -> str:
+    """The text with ``%i`` replaced by the instance of its name; ``%%i`` stands for ``%i``."""
+    text, count = re.subn("(?<!%)%i", instance, text)
+    if count and not _INSTANCE.fullmatch(instance):
+        raise _Flaw(f"{key}: %i is {_brief(instance)}; it may have letters, digits and . : + _ -")
+    return text.replace("%%i", "%i")
 
 
 def _check_together(settings: Settings) -> None:

@@ -23,7 +23,14 @@ Explain = Callable[[Vassal], dict[str, Any]]
 
 _LIMITS = (*LIMITS, *CGROUP_LIMITS)
 _SETTING = "environment in its [emperor] section"
-_OURS = (MARK, IDENTITY, "EMPERORD_VASSAL", "UWSGI_EMPEROR_FD", "UWSGI_EMPEROR_FD_CONFIG")
+_OURS = (
+    MARK,
+    IDENTITY,
+    "EMPERORD_VASSAL",
+    "EMPERORD_INSTANCE",
+    "UWSGI_EMPEROR_FD",
+    "UWSGI_EMPEROR_FD_CONFIG",
+)
 
 
 class Explainer:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from ...journal.events import Spec
 from ...journal.policy import Policy
 from ...monitors import shell_words
+from ...monitors.names import instance as instance_of
 from ...monitors.regular_file import Denied, NotRegular, located, reopened
 from ...monitors.settings import LIMITS, LONGEST_COMMAND, amount, signal_number
 from ...monitors.tenant import Tenant, become, passed
@@ -383,6 +384,9 @@ def environment(
         passed["UWSGI_EMPEROR_FD_CONFIG"] = str(config_fd)
     passed[MARK] = mark
     passed["EMPERORD_VASSAL"] = name
+    passed.pop("EMPERORD_INSTANCE", None)
+    if (instance := instance_of(name)) != "":
+        passed["EMPERORD_INSTANCE"] = instance
     passed.pop(IDENTITY, None)
     if identity is not None:
         passed[IDENTITY] = identity

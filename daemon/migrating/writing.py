@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from ...monitors import names
 from ...monitors.names import shown
 from .found import Found, Manner, Refused, Told, Vassal
 
@@ -26,8 +27,13 @@ def text_of(vassal: Vassal, source: str) -> str:
             lines.append(f"# {shown(told.line)}: {told.says}")
         elif told.manner is Manner.NAMED:
             lines.append(f"# not taken: {shown(told.line)}: {told.says}")
-        lines += [f"{key} = {value}" for key, value in told.settings]
+        lines += [f"{key} = {_escaped(value, vassal.name)}" for key, value in told.settings]
     return "\n".join([*lines, ""])
+
+
+def _escaped(value: str, name: str) -> str:
+    """The value for a vassal that is an instance: there ``%i`` would be the instance."""
+    return value.replace("%i", "%%i") if names.instance(f"{name}.ini") else value
 
 
 def file_of(vassal: Vassal) -> str:

@@ -76,6 +76,8 @@ class Reader:
         one.
         """
         directory, path, file = step
+        if names.is_template(file):
+            return ABSENT
         ways = ways or PathWalker()
         try:
             own = os.stat(file, dir_fd=directory, follow_symlinks=False)

@@ -25,6 +25,7 @@ from .file_state import Absent, Found, Record, Signature, Step, Unreadable, Unse
 from .links import GONE, is_there, owner_of
 from .reader import Reader
 
+_TEMPLATE: Final = "it is a template without an instance; make one by a link, as app@one.ini"
 _ENTRIES: Final = 100  # of a directory that are looked at in one step
 
 
@@ -183,6 +184,9 @@ class Scan:
             if state.record is not record:
                 self.fresh.add(name)
         elif isinstance(state, Absent):
+            if names.is_template(file) and (folder.given or not _has_instance(directory, file)):
+                self.refused[names.shown(name)] = _TEMPLATE
+                return
             what = folder.given and named_files.kind(directory, file, follow=not self._tyrant)
             if what and record is None:
                 self.refused[names.shown(name)] = f"it {what}"
@@ -221,6 +225,12 @@ def misfit(folder: ConfigFolder, found: Found, options: MonitorOptions) -> str |
         return None
     what = named_files.misfit(folder.only or "", found.content, templates=options.templates)
     return None if what is None else f"it {what}"
+
+
+def _has_instance(directory: int, template: str) -> bool:
+    """Whether an instance of the template is beside it."""
+    prefix = template.rpartition("@")[0] + "@"
+    return any(name.startswith(prefix) and names.instance(name) for name in os.listdir(directory))
 
 
 def _may_be_config(directory: int, file: str, *, follow: bool) -> bool:
