@@ -41,13 +41,23 @@ class Spawner:
         self._works = False
 
     async def start(self, vassal: Vassal, at: int) -> Process:
-        """Start a vassal as ordered ``at`` that time. Raises what the starter raises."""
+        """Start a vassal as ordered ``at`` that time. Raises what the starter raises.
+
+        A cancelled start is not made, unless a thread is at it: its process would be lost.
+        """
         spawn = _Spawn(vassal, at)
         self._waiting.append(spawn)
         if not self._works:
             self._works = True
             self._tasks.nursery.start_soon(self._work)
-        await spawn.is_over.wait()
+        try:
+            await spawn.is_over.wait()
+        except trio.Cancelled:
+            if spawn in self._waiting:
+                self._waiting.remove(spawn)
+                raise
+            with trio.CancelScope(shield=True):
+                await spawn.is_over.wait()
         if isinstance(spawn.result, Process):
             return spawn.result
         assert spawn.result is not None
