@@ -1,5 +1,6 @@
 """Templates: ``app@.ini`` is no vassal, and each link ``app@one.ini`` to it is one."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,10 @@ def test_settings_have_the_instance() -> None:
     assert settings.read("app@one.json", listed)[0] == {"command": "run one"}
 
 
+def _runs(pid: int) -> bool:
+    return processes.argv_of(pid)[:1] == ["sleep"]
+
+
 @pytest.mark.parametrize("pattern", [False, True], ids=["dir", "glob"])
 def test_each_link_is_an_instance(pattern: bool, make_daemon: MakeDaemon, tmp_path: Path) -> None:
     monitors = [f"glob://{tmp_path}/vassals/*.ini"] if pattern else None
@@ -57,7 +62,7 @@ def test_each_link_is_an_instance(pattern: bool, make_daemon: MakeDaemon, tmp_pa
     daemon.start()
     for name in ("one", "two"):
         pid = daemon.phase(f"{prefix}app@{name}.ini", "ready").pid or 0
-        daemon.until(lambda pid=pid: processes.argv_of(pid)[:1] == ["sleep"], "it runs")
+        daemon.until(partial(_runs, pid), "it runs")
         environment = processes.environment_of(pid)
         assert (environment["NAME"], environment["EMPERORD_INSTANCE"]) == (name, name)
     template.write_text(program("sleep", "1001", environment="NAME=%i"))
