@@ -3,7 +3,8 @@
 There is one spawn at a time, because between making a descriptor inheritable and the exec another
 spawn would inherit it too. A run of the thread for each spawn would cost more than the spawn.
 Worse, each ``spawned`` would come by itself, and cost a transaction and an fsync of its own. So a
-run takes all spawns that wait, for ``_RUN`` seconds at most. Their events become durable together.
+run takes the spawns that wait, up to ``_MOST``. Their events become durable together. A run begins
+no other spawn after ``_RUN`` seconds, as the events of those that are done wait for its end.
 """
 
 import time
@@ -18,7 +19,8 @@ from .process import Process
 from .spawn import Starter
 from .vassal_tasks import VassalTasks
 
-_RUN: Final = 0.01  # seconds after which a run begins no other spawn
+_MOST: Final = 16  # spawns of a run
+_RUN: Final = 0.05  # seconds after which a run begins no other spawn
 
 
 class _Spawn:
@@ -75,7 +77,7 @@ class Spawner:
         """Carry out the spawns that wait, until the run is over. Blocks."""
         end = time.monotonic() + _RUN
         done: list[_Spawn] = []
-        while self._waiting:
+        while self._waiting and len(done) < _MOST:
             spawn = self._waiting.popleft()
             try:
                 spawn.result = self._starter.start(spawn.vassal, spawn.at)
