@@ -11,13 +11,14 @@ an upgrade or a handover it is the next daemon's.
 """
 
 import contextlib
+import gc
 import logging
 import os
 import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 import msgspec
@@ -67,6 +68,8 @@ from .startup.opening import Opened, Opening
 from .witness import settings as witness_settings
 
 log = logging.getLogger("emperor")
+
+_NEW_OBJECTS: Final = 20_000  # after so many a collection looks for cycles among them
 
 FAILED = 1  # while it ran
 CANNOT_START = 3
@@ -359,6 +362,8 @@ def _reserved(chosen: dict[str, Any], journal: Journal) -> Reserved:
 def _work(shell: Shell, monitors: list[Monitor], services: Services) -> None:
     """Run the loop to its end. Exits if it cannot go on."""
     refused: OSError | None = None
+    # Vassals live long. At Python's 700, each start and each stop looks again at those of all.
+    gc.set_threshold(_NEW_OBJECTS)
     try:
         trio.run(_attend, shell, monitors, services)
     except* Abandoned as abandoned:

@@ -69,7 +69,8 @@ def write(logger: logging.Logger, lines: Iterable[tuple[int, str]]) -> None:
         handler.hold_back()
     try:
         for level, text in lines:
-            logger.log(level, "%s", text)
+            if logger.isEnabledFor(level):  # ``log`` would look for its caller, at half of its cost
+                logger.handle(logger.makeRecord(logger.name, level, __file__, 0, text, (), None))
     finally:
         for handler in handlers:
             handler.write_held()
