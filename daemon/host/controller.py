@@ -12,6 +12,7 @@ import math
 import os
 import signal
 import time
+from collections import deque
 from functools import partial
 from typing import Final
 
@@ -51,6 +52,9 @@ class Controller:
         self._keeper = context.keeper
         self._cgroups = context.cgroups
         self._config_text = context.config_text
+        # Orders to stop that were sent, in order: when each is to have been read.
+        self._stops: deque[tuple[float, Process]] = deque()
+        self._watches_stops = False
 
     def begin(self) -> None:
         """Go on watching the starts and reloads that a former daemon ordered."""
@@ -145,7 +149,7 @@ class Controller:
         if by_signal or not self._send(process, byte):
             signal_program(process, process.stop_signal)
         else:
-            self._tasks.start("stop", process, self._watch_stop)
+            self._watch_stop(process)
         settled = -math.inf < process.accepted_at < trio.current_time() - SETTLING
         if process.speaks and not settled:
             self._tasks.start("stop", process, partial(self._stop_workers, graceful=graceful))
@@ -160,9 +164,25 @@ class Controller:
                 for pid in procfs.children(process.pid):
                     os.kill(pid, signal.SIGHUP if graceful else signal.SIGINT)
 
-    async def _watch_stop(self, process: Process) -> None:
-        """Send a signal as well if the order to stop stays unread."""
-        await trio.sleep(_UNREAD)
+    def _watch_stop(self, process: Process) -> None:
+        """Send a signal as well if the order to stop stays unread. Returns at once."""
+        self._stops.append((trio.current_time() + _UNREAD, process))
+        if not self._watches_stops:
+            self._watches_stops = True
+            self._tasks.nursery.start_soon(self._watch_stops)
+
+    async def _watch_stops(self) -> None:
+        """Watch all orders to stop. A task for each would cost a third of a stop of all."""
+        try:
+            while self._stops:
+                due, process = self._stops.popleft()
+                await trio.sleep_until(due)
+                with self._tasks.confined(process.name, "stop"):
+                    self._look_at_stop(process)
+        finally:
+            self._watches_stops = False
+
+    def _look_at_stop(self, process: Process) -> None:
         if not self._processes.holds(process) or process.control is None:
             return
         if unread(process.control):
