@@ -36,12 +36,12 @@ _ADVICE: Final = {
 }
 # The same of [supervisord].
 _DAEMON_ADVICE: Final = {
-    "logfile": "the daemon's own log goes to standard error, and there to systemd's journal",
-    "logfile_maxbytes": "the daemon's own log goes to standard error",
-    "logfile_backups": "the daemon's own log goes to standard error",
+    "logfile": "the daemon's own log goes to standard error, or to the file of --log-file",
+    "logfile_maxbytes": "have logrotate cut the file of --log-file",
+    "logfile_backups": "have logrotate cut the file of --log-file",
     "loglevel": "there are no levels; the journal records every event",
-    "pidfile": "the control socket tells where the daemon is; 'emperor-ctl status' asks it",
-    "nodaemon": "emperor runs in the foreground always",
+    "pidfile": "give the daemon --pidfile, if a script reads it; 'emperor-ctl status' needs none",
+    "nodaemon": "emperor runs in the foreground, unless it has --daemonize",
     "silent": "emperor logs to standard error alone",
     "minprocs": "give the unit of systemd LimitNPROC=",
     "nocleanup": "emperor keeps all logs",
