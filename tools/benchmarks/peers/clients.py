@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 PAUSE = 0.1  # seconds between two requests of a port
-PATIENCE = 30.0  # seconds that a client waits for an answer
+PATIENCE = 60.0  # seconds that a client waits for an answer
 
 
 @dataclass

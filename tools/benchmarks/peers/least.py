@@ -54,6 +54,7 @@ class Floor:
                 with self._spawned("c-loop", f"{n} by a loop in C") as marks:
                     self._c_loop(marks)
             self._syncs()
+            self._look()
             self._pythons()
         return self.rows
 
@@ -121,6 +122,19 @@ class Floor:
                 db.execute("INSERT INTO event VALUES (?)", ("x" * 300,))
 
             self._note("commit", "a commit of SQLite, one row, synchronous", self._each(commit))
+
+    def _look(self) -> None:
+        """At as many files as there are vassals, as a daemon does that polls."""
+        folder = self._folder / "files"
+        folder.mkdir(exist_ok=True)
+        paths = [str(folder / f"v{index}.ini") for index in range(self._count)]
+        for path in paths:
+            Path(path).touch()
+        began = time.process_time()
+        for path in paths:
+            os.stat(path)
+        title = f"processor time of a look at {self._count:,} files: one stat of each"
+        self._note("look", title, time.process_time() - began)
 
     @staticmethod
     def _each(work: Callable[[], None]) -> float:

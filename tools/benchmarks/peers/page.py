@@ -63,6 +63,7 @@ def markdown(found: dict[str, Any]) -> str:
         parts += ["### The floor of this machine", FLOOR, grid(shown["floor"])]
         parts += ["### Where each millisecond goes", *_milliseconds(found)]
         parts += ["### Where each megabyte goes", *_megabytes(found)]
+        parts += ["### How near the limit is", LIMITS, grid(_limits(found))]
     return "\n\n".join(parts)
 
 
@@ -73,6 +74,34 @@ APPS = (
     " once, and its applications have ended with it."
 )
 FLOOR = "No supervisor can start, commit or be smaller than this, in its language, on this machine."
+
+LIMITS = (
+    "Each row has our figure beside the least that this machine allows for the same work, measured"
+    "\nin the same run. The last column says of which work that is."
+)
+
+
+def _limits(found: dict[str, Any]) -> list[list[str]]:
+    """Our figures beside the floor."""
+    rows = [["", "emperord", "the floor", "the floor is"]]
+
+    def row(name: str, floor: str, words: str, times: float = 1.0) -> None:
+        ours, least = _median(found, name, OURS), _median(found, floor, "here", "floor")
+        if ours is not None and least is not None:
+            title, unit = found["rows"][name]["title"], found["rows"][name]["unit"]
+            rows.append([title, figure(ours, unit), figure(least * times, unit), words])
+
+    row("start", "popen", "`Popen` of the same vassals in a loop, and Python does nothing else")
+    row("start", "c-loop", "the same loop in C")
+    row("start-few-files", "c-loop", "the same loop in C")
+    row("touch-one", "commit", "one commit, as the change is durable before the vassal is told")
+    row("touch-half", "commit", "one commit")
+    row("stop", "commit", "one commit")
+    row("idle", "look", "one stat of each file every three seconds", 100 / 3)
+    row("resident", "python-rss", "two processes of Python without a module", 2)
+    row("resident", "daemon-rss", "the modules of the daemon, without a keeper and a vassal")
+    row("again", "daemon-start", "Python's start, the daemon's modules, and its end")
+    return rows
 
 
 def _bullets(lines: list[str]) -> list[str]:
@@ -142,11 +171,22 @@ def _megabytes(found: dict[str, Any]) -> Iterator[str]:
             role = _role(peer, each["process"])
             rows.append([role, *(figure(size, "MB") for size in sizes)])
     yield grid(rows)
-    yield (
-        "RSS counts a page of a library in each process that has it, PSS shares it between them."
-        " Anonymous pages\nare a process's own: the heap, where modules and vassals are. The rows"
-        " of Python are the least of a keeper\nand of a daemon, before there is a vassal."
-    )
+    told = [
+        (
+            "RSS counts a page of a library in each process that has it, PSS shares it between"
+            " them. Anonymous pages\nare a process's own: the heap, where modules and vassals are."
+        )
+    ]
+    for each in found["parts"].get(OURS, {}).get("memory", ()):
+        role = "daemon" if "daemon" in each["process"] else "keeper"
+        modules = _median(found, f"{role}-anonymous", "here", "floor") or 0.0
+        count = found["sizes"]["vassals"]
+        more = (each["anonymous"] - modules) * 1024 / count
+        told.append(
+            f"Of the anonymous pages of our {role}, {figure(modules, 'MB')} are Python and modules;"
+            f" the rest is\n{more:.1f} KB for each of {count:,} vassals."
+        )
+    yield "\n".join(told)
 
 
 def _role(peer: str, command: str) -> str:

@@ -30,6 +30,17 @@ def descendants(root: int) -> list[int]:
     return found
 
 
+def with_variable(word: str) -> list[int]:
+    """The processes that were started with this ``NAME=VALUE`` in their environment."""
+    found = []
+    for entry in os.scandir("/proc"):
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(entry.name)
+            if word.encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.append(pid)
+    return found
+
+
 def is_gone(pid: int) -> bool:
     fields = _stat(pid)
     return not fields or fields[0] in "ZX"

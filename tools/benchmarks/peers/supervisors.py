@@ -45,7 +45,6 @@ class Supervisor:
         self.place, self.count = place, count
         self.folder = place.folder
         self.process: subprocess.Popen[bytes] | None = None
-        self.tree: list[int] = []
 
     def command(self) -> list[str]:
         """The words that start it."""
@@ -128,15 +127,12 @@ class Supervisor:
 
     def end(self) -> None:
         """Leave nothing of it, whatever happened."""
-        if self.process is not None:
-            if self.process.poll() is None:
-                tree = processes.descendants(self.process.pid)
-                processes.kill(tree)
-            self.process.wait()
-        for pid in self.place.marks.pids():
-            with contextlib.suppress(OSError):
-                if Path(f"/proc/{pid}/environ").read_bytes().find(b"BENCH_MARKS=") >= 0:
-                    processes.kill([pid])
+        ours = f"BENCH_MARKS={self.place.marks.path}"
+        while left := processes.with_variable(ours):
+            processes.kill(left)
+            if self.process is not None:
+                self.process.wait()
+            time.sleep(0.01)
 
 
 class _Files(Supervisor):
