@@ -7,6 +7,7 @@ A frame writes the lines that have changed and no others, so a slow line is not 
 waits for the terminal, so frames never queue up.
 """
 
+import errno
 import os
 import select
 import signal
@@ -113,11 +114,14 @@ class Screen:
         self._write("\x1b[0m\x1b[2J")
 
     def _enter(self) -> None:
-        self._former = termios.tcgetattr(self._keyboard)
-        mode = termios.tcgetattr(self._keyboard)
-        mode[3] &= ~(termios.ECHO | termios.ICANON)
-        mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
-        termios.tcsetattr(self._keyboard, termios.TCSADRAIN, mode)
+        try:
+            self._former = termios.tcgetattr(self._keyboard)
+            mode = termios.tcgetattr(self._keyboard)
+            mode[3] &= ~(termios.ECHO | termios.ICANON)
+            mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+            termios.tcsetattr(self._keyboard, termios.TCSADRAIN, mode)
+        except termios.error as error:
+            raise Ended(signal.SIGHUP) from error
         self._write(_ENTER)
         self._measure()
         self._lines = []
@@ -126,7 +130,7 @@ class Screen:
         if self._former:
             former, self._former = self._former, []
             with suppress(OSError):  # it has gone
-                self._write(_LEAVE)
+                self._send(_LEAVE)
             with suppress(termios.error):
                 termios.tcsetattr(self._keyboard, termios.TCSADRAIN, former)
 
@@ -195,6 +199,15 @@ class Screen:
         )
 
     def _write(self, text: str) -> None:
+        try:
+            self._send(text)
+        except OSError as error:
+            # The kernel lets writes to a terminal that has gone fail, and sends SIGHUP after that.
+            if error.errno not in (errno.EIO, errno.ENXIO):
+                raise
+            raise Ended(signal.SIGHUP) from error
+
+    def _send(self, text: str) -> None:
         data = text.encode("utf-8", "backslashreplace")
         while data:
             try:

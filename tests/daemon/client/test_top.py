@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emperord.daemon.client import top_rows
+from emperord.daemon.client import screen, top_rows
 from emperord.daemon.client.top_rows import Row, size_text, time_text, widths
 from emperord.daemon.client.top_state import Choice
 from emperord.daemon.client.usage import Sample, Usage
@@ -111,6 +111,19 @@ def test_it_ends_with_its_terminal(fleet: Emperor, tmp_path: Path) -> None:
         terminal.hang_up()
         assert terminal.process.wait(60) == -signal.SIGHUP
     assert errors.read_text() == ""
+
+
+def test_a_terminal_that_has_gone_ends_it_before_the_signal_has_come() -> None:
+    """The kernel lets writes fail first. No signal comes here: this is no session's terminal."""
+    master, slave = os.openpty()
+    shown = screen.Screen(slave, slave)
+    with pytest.raises(screen.Ended) as ended, shown.held():
+        os.close(master)
+        shown.draw(["a line"])
+    assert ended.value.number == signal.SIGHUP
+    with pytest.raises(screen.Ended), shown.held():
+        pytest.fail("it has no terminal")
+    os.close(slave)
 
 
 def test_an_error_leaves_the_terminal_as_it_was(fleet: Emperor) -> None:
