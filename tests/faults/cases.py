@@ -29,6 +29,7 @@ ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "readlink": _LOOKS,
     "unlink": _CHANGES,
     "rename": _CHANGES,
+    "link": (*_CHANGES, "EPERM"),
     "mkdir": _CHANGES,
     "chmod": ("EIO", "EROFS"),
     "chown": ("EIO", "EROFS"),

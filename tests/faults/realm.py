@@ -1,6 +1,7 @@
 """An emperor that faults happen to: its vassals, what is done to them, and what has to hold."""
 
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from .plan import Plan
 OPTIONS: Final = (
     *("--freq", "0.5", "--throttle", "200", "--max-throttle", "400", "--mercy", "0.5"),
     *("--on-demand-extension", ".socket"),
+    *("--stop-hook", "true", "--exec-as-emperor", "true", "--keep", "1d"),
 )
 PATIENCE: Final = 40.0  # seconds for all to be well again
 _ASKED: Final = 10.0  # seconds for an answer at the control socket
@@ -44,7 +46,11 @@ class Realm:
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self.plan = plan
-        self.emperor = Emperor(folder, *OPTIONS, environ=plan.environ)
+        services = (
+            *("--pidfile", str(folder / "emperor.pid"), "--stats", str(folder / "stats.sock")),
+            *("--log-file", str(folder / "daemon.log")),  # where the tool reads it
+        )
+        self.emperor = Emperor(folder, *OPTIONS, *services, environ=plan.environ)
         # A daemon that leaves because of an error closes nothing, which Python would warn of.
         self.emperor.warnings = "ignore::ResourceWarning"
         self.app = Application(folder)
@@ -331,6 +337,20 @@ def _is_asked(realm: Realm, do: str) -> bool:
         return False
 
 
+def _back_up(realm: Realm) -> None:
+    """A copy is whole, or there is none, and then the answer says why."""
+    file = realm.emperor.folder / f"copy{next(_NUMBERS)}.db"
+    try:
+        answer = realm.ask(do="backup", file=str(file))
+    except (OSError, ValueError):
+        return  # no answer came in time; the daemon ends that work
+    if file.exists() and verify(str(file)).exit_code:
+        raise Broken(f"{file.name} does not verify: {answer}")
+    if not file.exists() and "error" not in answer:
+        raise Broken(f"there is no copy: {answer}")
+
+
+_NUMBERS: Final = itertools.count()
 STEPS: Final = {
     "start": Step(lambda realm: realm.emperor.launch(), starts=True),
     "add": Step(_there, _gone),
@@ -339,6 +359,7 @@ STEPS: Final = {
     "remove": Step(_gone, _there),
     "connect": Step(Realm.connect, _asleep),
     "ask": Step(_stop_and_start, after=_started),
+    "backup": Step(_back_up),
     "kill": Step(Realm.kill_daemon),
     "renew": Step(_renew, after=_renewed),
     "stop": Step(lambda realm: realm.emperor.send(signal.SIGTERM), ends=True),

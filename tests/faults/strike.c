@@ -3,8 +3,9 @@
    The plan is a file that is mapped, shared with the tool that writes it (plan.py has the same
    layout). So a fault begins and ends while the process runs, and a count outlives an execve.
 
-   A process counts by its role, keeper or daemon, which its command line gives. All others, vassals
-   above all, are left alone; a child between fork and execve is still the daemon.
+   A process counts by its role, which its command line gives: keeper, daemon, the daemon's worker
+   for archives and copies, or emperor-replay. All others, vassals above all, are left alone. A child
+   between fork and execve is still the daemon.
 
    The object of a call is told in words: a file below the test's folder by its name
    there, a socket by what it is for. */
@@ -78,6 +79,8 @@ __attribute__((constructor)) static void begin(void) {
         word += 3;
         if (strcmp(word, "emperord.daemon.keeper") == 0) role = "keeper";
         if (strcmp(word, "emperord.daemon.main") == 0) role = "daemon";
+        if (strcmp(word, "emperord.replay.main") == 0) role = "replay";
+        if (strcmp(word, "emperord.replay.for_daemon") == 0) role = "worker";
         break;
     }
     if (role == NULL) return;
@@ -365,6 +368,9 @@ CALL(int, access, (const char *path, int how), by_path("access", path), -1, path
 CALL(int, unlink, (const char *path), by_path("unlink", path), -1, path)
 CALL(int, unlinkat, (int at, const char *path, int flags), by_at("unlink", at, path), -1, at, path,
      flags)
+CALL(int, link, (const char *from, const char *to), by_path("link", to), -1, from, to)
+CALL(int, linkat, (int at, const char *from, int beside, const char *to, int flags),
+     by_at("link", beside, to), -1, at, from, beside, to, flags)
 CALL(int, rename, (const char *from, const char *to), by_path("rename", from), -1, from, to)
 CALL(int, mkdir, (const char *path, mode_t mode), by_path("mkdir", path), -1, path, mode)
 CALL(int, chdir, (const char *path), by_path("chdir", path), -1, path)

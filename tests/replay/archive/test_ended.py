@@ -6,13 +6,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from emperord.journal import archive_file
 from emperord.journal.times import EventNumber
 from emperord.replay import archiving
-from support.archives import content, cut, joined, sql
+from support.archives import check_nothing_is_lost, content, cut, joined, sql
 
 
 @pytest.mark.parametrize("step", ["publish", "shorten", "_compact"])
@@ -53,18 +52,6 @@ def started(journal: Path, file: Path, limit: int | None = None) -> subprocess.P
         [*command, "archive", "--before", "@201", "-o", str(file)],
         preexec_fn=limited, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-
-
-def check_nothing_is_lost(journal: Path, file: Path, kept: dict[str, list[Any]]) -> None:
-    """Archive again, after a run that may have ended anywhere."""
-    if not file.exists() or len(content(journal)["event"]) == len(kept["event"]):
-        assert content(journal) == kept
-        cut(journal, 200, file)
-    assert not file.with_name("old.db.unfinished").exists()
-    old, new = content(file), content(journal)
-    assert old["event"] + new["event"][:-1] == kept["event"]
-    assert {**dict(old["config"]), **dict(new["config"])} == dict(kept["config"])
-    assert joined(file, journal, command="verify").exit_code == 0
 
 
 @pytest.mark.parametrize("limit", [0, 40_000, 80_000])
