@@ -10,6 +10,8 @@ import math
 class Bucket:
     """Holds up to ``burst``, and leaks ``rate`` a second. It may be filled beyond ``burst``."""
 
+    __slots__ = ("_at", "_burst", "_level", "_rate")
+
     def __init__(self, burst: float, rate: float) -> None:
         self._burst = burst
         self._rate = rate

@@ -1,6 +1,5 @@
 """Names that may have been meant by one that is not known: all commands suggest them alike."""
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -17,6 +16,12 @@ _LONGEST: Final = 100  # characters of a name that are compared
 def is_pattern(told: str) -> bool:
     """Whether a name may stand for several."""
     return any(character in told for character in "*?[")
+
+
+def _close(told: str, known: Iterable[str], most: int, cutoff: float) -> list[str]:
+    import difflib  # only an error needs it
+
+    return difflib.get_close_matches(told, list(known), most, cutoff)
 
 
 def did_you_mean(near: Iterable[str]) -> str:
@@ -38,13 +43,13 @@ def nearest(told: str, known: Iterable[str]) -> list[str]:
         first = _stem(told)[:1]
         names = [name for name in names if _stem(name).startswith(first)]
     compared = {_stem(name): name for name in names[:_COMPARED]}
-    near = difflib.get_close_matches(_stem(told), compared, _MOST, _CUTOFF)
+    near = _close(_stem(told), compared, _MOST, _CUTOFF)
     return [compared[name] for name in near]
 
 
 def nearest_words(told: str, known: Iterable[str]) -> list[str]:
     """The words of a fixed list that are near: commands, kinds, keys."""
-    return difflib.get_close_matches(told.casefold(), list(known), _MOST, _CUTOFF)
+    return _close(told.casefold(), known, _MOST, _CUTOFF)
 
 
 def other_source(told: str, sources: Mapping[str, str]) -> str:
@@ -53,7 +58,7 @@ def other_source(told: str, sources: Mapping[str, str]) -> str:
     ``sources`` are short names by URL; a source without a name has an empty one.
     """
     known = dict.fromkeys(filter(None, (*sources.values(), *sources)))
-    near = difflib.get_close_matches(told, known, 1, _URL_CUTOFF)
+    near = _close(told, known, 1, _URL_CUTOFF)
     listed = ", ".join(f"{name or '-'} ({shown(url)})" for url, name in sources.items())
     return did_you_mean(near) or f"there are {listed or 'none'}"
 

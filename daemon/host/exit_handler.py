@@ -151,7 +151,7 @@ class ExitHandler:
 
     async def _reap(self, process: Process) -> Death:
         """How a dead leader ended; unknown if it is neither our child nor the keeper's."""
-        if process.child is not None:
+        if process.is_child:
             death = _peek(process)
             self._keeper.entrust_death(process.identity, death)
             self._trees.reap_leader(process)

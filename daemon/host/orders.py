@@ -17,6 +17,8 @@ import termios
 class Orders:
     """The orders to one process since it last sent that it accepts."""
 
+    __slots__ = ("_level", "_loads", "_sent", "unsure")
+
     def __init__(self) -> None:
         self.unsure = False  # it may be loading, by an order of a former daemon
         self._sent = False

@@ -3,7 +3,6 @@
 import math
 import os
 import socket
-import subprocess
 from typing import Any
 
 from ...journal.events import Spec
@@ -20,6 +19,17 @@ from .vassal_log import LogFile
 class Process:
     """The process of one attempt."""
 
+    # Without them each process would have a table of its own, of 1.6 KB.
+    __slots__ = (
+        "accepted_at", "attempt", "cgroup", "config", "control", "deaf", "digest",
+        "end_ordered", "frames_owed", "in_cgroup", "is_child", "is_keepers_child", "is_up",
+        "kept_name", "log_file", "log_renamed", "log_start", "mark", "name", "notify",
+        "orders", "peeked", "pid", "pidfd", "read_limit", "received", "reload_pending",
+        "reload_signal", "reload_signalled_at", "reloads", "speaks", "spec", "started",
+        "stop_signal", "suspected", "takes_rights", "uid", "unjournaled", "unsent_frame",
+        "was_sick",
+    )  # fmt: skip
+
     def __init__(self, vassal: Vassal, pid: int, started: int, pidfd: int) -> None:
         assert vassal.attempt is not None
         self.name = vassal.name
@@ -33,7 +43,7 @@ class Process:
         # It was taken over; the journal did not know it.
         self.unjournaled: UnjournaledProcess | None = None
         # The parent: this daemon, or the keeper, which reports how it ended, or neither.
-        self.child: subprocess.Popen[bytes] | None = None
+        self.is_child = False
         self.is_keepers_child = False
         self.cgroup: str | None = None  # the directory of its attempt's
         self.in_cgroup = False  # it was seen in there

@@ -23,6 +23,8 @@ OWED: Final = 64  # config frames that wait to be sent
 class ReadLimit:
     """The recent input of one process. Times are in seconds."""
 
+    __slots__ = ("_bucket", "pauses", "unanswered")
+
     def __init__(self) -> None:
         self._bucket = Bucket(BURST, RATE)
         self.pauses = 0  # how often it was not read

@@ -95,7 +95,7 @@ class ProcessTrees:
     async def _strays(self, process: Process) -> list[int]:
         """Descendants that left the vassal's process group (see ``procfs.py``)."""
         # The orphans of an adopted one were not handed to us, they can be anywhere.
-        near = process.in_cgroup or process.child is not None
+        near = process.in_cgroup or process.is_child
         look = self._orphans if near else self._processes
         return procfs.remnants(
             await look(), process.mark, process.pid, process.started, process.uid

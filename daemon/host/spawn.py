@@ -310,7 +310,7 @@ def attach(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:
     except OSError:
         _end(child)
         raise
-    process.child = child
+    process.is_child = True
     child.returncode = 0  # it is reaped here; Popen shall neither wait for it nor warn of it
     return process
 

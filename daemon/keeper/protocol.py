@@ -47,6 +47,7 @@ import only this and the standard library's small modules: the keeper must stay 
 
 import errno
 import json
+import sys
 from typing import Any
 
 CHANNEL = "EMPERORD_KEEPER_FD"  # in the daemon's environment: its end of the pair
@@ -77,12 +78,17 @@ def encode(packet: dict[str, Any]) -> bytes:
 def decode(data: bytes) -> dict[str, Any]:
     """The packet of these bytes, whatever is in it. Raises BadPacket."""
     try:
-        packet = json.loads(data)
+        packet = json.loads(data, object_hook=_with_shared_keys)
     except (ValueError, RecursionError):
         raise BadPacket("not JSON") from None
     if not isinstance(packet, dict):
         raise BadPacket("not an object")
     return packet
+
+
+def _with_shared_keys(table: dict[str, Any]) -> dict[str, Any]:
+    """The table with one copy of each key in memory: the keeper holds a table for each vassal."""
+    return {sys.intern(key): value for key, value in table.items()}
 
 
 def version_of(packet: dict[str, Any]) -> int:

@@ -14,6 +14,7 @@ UNUSED = {
     *("asyncio", "kazoo", "ldap", "pika", "psycopg", "pymongo", "trio_asyncio", "zmq"),  # sources
     *("httpcore2", "httpx2", "configparser", "xml", "yaml"),  # configs
     *("cryptography", "dateutil", "numpy", "pandas", "pluggy", "rich", "sqlite_utils"),
+    "difflib",  # errors
 }
 _IMPORT = re.compile(r"^import time: +\d+ \| +\d+ \| +(\w+)", re.MULTILINE)
 
