@@ -3,24 +3,38 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from .servers import APP, MISSING, VARIANTS, Config
 
 PATIENCE = 90.0
+Sockets = Sequence[socket.socket]
+# Passes descriptors as systemd does: 3 and on, with the pid of the process in the environment.
+PASSES = """
+import os, sys
+given = [os.dup2(int(each), 900 + at) for at, each in enumerate(sys.argv[1].split(","))]
+for at, each in enumerate(given): os.dup2(each, 3 + at)
+os.closerange(3 + len(given), 1000)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(given)), LISTEN_FDNAMES="")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 TRIES = 0.05
 
 
 class Emperor:
     """``emperor`` on ``folder/vassals``, and a vassal for each port."""
 
-    def __init__(self, folder: Path, config: Config, ports: dict[str, int]) -> None:
+    def __init__(
+        self, folder: Path, config: Config, ports: dict[str, int], sockets: Sockets = ()
+    ) -> None:
         self._folder, self._config = folder, config
+        self._sockets = sockets  # that a service manager passes to it
         self._ports = ports  # by the variant
         self.names = {variant: f"v{VARIANTS.index(variant)}.ini" for variant in ports}
         self._vassals = folder / "vassals"
@@ -33,9 +47,12 @@ class Emperor:
     def start(self) -> None:
         command = [sys.executable, "-m", "emperord", "--journal", str(self._journal)]
         options = ["--throttle", "500ms", "--as-root", "--required-heartbeat", "600"]
+        passed = [each.fileno() for each in self._sockets]
+        if passed:
+            command = [sys.executable, "-c", PASSES, ",".join(map(str, passed)), *command]
         with (self._folder / "log").open("ab") as log:
             self._keeper = subprocess.Popen(
-                [*command, *options, str(self._vassals)], stdout=log, stderr=log
+                [*command, *options, str(self._vassals)], stdout=log, stderr=log, pass_fds=passed
             )
 
     def stop(self) -> None:
@@ -48,6 +65,11 @@ class Emperor:
         for variant, port in self._ports.items():
             text = self._config(self._folder, port, variant, module)
             (self._vassals / self.names[variant]).write_text(text)
+
+    @property
+    def _kept(self) -> list[str]:
+        """Those that have ``listen``."""
+        return [name for variant, name in self.names.items() if variant != VARIANTS[0]]
 
     def ctl(self, *words: str) -> str:
         command = [sys.executable, "-m", "emperord", "ctl", "--control", f"{self._journal}.sock"]
@@ -95,6 +117,17 @@ class Emperor:
         self.ctl("stop", *self.names.values())
         self.ctl("start", *self.names.values())
 
+    def keep_listening(self) -> None:
+        """Stop those that have an address with it open, the others without."""
+        self.ctl("stop", "--keep-listening", *self._kept)
+        self.ctl("stop", self.names[VARIANTS[0]])
+        self.ctl("start", *self.names.values())
+
+    def stop_and_start_all(self) -> None:
+        """As ``systemctl restart`` does with the unit."""
+        self.stop()
+        self.start()
+
     def restart(self) -> None:
         self.ctl("restart", *self.names.values())
 
@@ -134,6 +167,8 @@ EVENTS: dict[str, tuple[str, Callable[[Emperor], None]]] = {
     "touch": ("touch", Emperor.touch),
     "restart": ("restart", Emperor.restart),
     "stop-start": ("stop and start", Emperor.stop_and_start),
+    "keep-listening": ("stop --keep-listening, start", Emperor.keep_listening),
+    "service": ("restart of the emperor", Emperor.stop_and_start_all),
     "kill-vassal": ("kill -9 of the vassal", Emperor.kill_vassals),
     "kill-daemon": ("kill -9 of the daemon", Emperor.kill_daemon),
     "kill-keeper": ("kill -9 of the keeper", Emperor.kill_keeper),

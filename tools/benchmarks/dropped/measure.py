@@ -24,7 +24,8 @@ HEAD = ("server", "event", "socket", "requests", "failed", "refused", "cut", "lo
 # itself because it has lost its emperor. Only a refusal would be ours.
 CUT_BY_NATURE = frozenset(("kill-vassal", "kill-both"))
 # An operator's stop closes the kept socket, so that clients know: they are refused until the start.
-CLOSED_BY_NATURE = frozenset(("stop-start",))
+# So does a stop of the emperor, where no service manager has the sockets.
+CLOSED_BY_NATURE = frozenset(("stop-start", "service"))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -54,6 +55,9 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--event", action="append", choices=EVENTS, help="all, unless given")
     parser.add_argument("--clients", type=int, default=2, help="clients of each port")
     parser.add_argument("--after", type=float, default=3, help="seconds from the event to its end")
+    parser.add_argument(
+        "--socket-unit", action="store_true", help="pass the sockets of 'listen', as systemd does"
+    )
     parser.add_argument("--cut-over", action="store_true", help="from uWSGI's Emperor to ours")
     parser.add_argument("--json", metavar="FILE", help="write the cells there as well")
     return parser.parse_args(arguments)
@@ -87,27 +91,35 @@ def _of_server(
     folder: Path, server: str, events: Sequence[str], asked: argparse.Namespace
 ) -> list[dict[str, Any]]:
     ports = dict(zip(VARIANTS, _free_ports(len(VARIANTS)), strict=True))
-    emperor = Emperor(folder, SERVERS[server], ports)
-    emperor.start()
     cells: list[dict[str, Any]] = []
-    try:
+    with ExitStack() as stack:
+        sockets = []
+        for port in [*ports.values()][1:] if asked.socket_unit else ():
+            sockets.append(stack.enter_context(socket.create_server(("127.0.0.1", port))))
+            sockets[-1].listen(4096)
+        emperor = Emperor(folder, SERVERS[server], ports, sockets)
+        emperor.start()
+        stack.callback(emperor.stop)
         emperor.settled(lambda fleet: True)
-        with ExitStack() as stack:
+        with ExitStack() as asking:
             clients = {
-                variant: stack.enter_context(Clients(port, asked.clients))
+                variant: asking.enter_context(Clients(port, asked.clients))
                 for variant, port in ports.items()
             }
             for event in events:
-                cells += _of_event(emperor, clients, server, event, asked.after)
-    finally:
-        emperor.stop()
+                cells += _of_event(emperor, clients, server, event, asked)
     return cells
 
 
 def _of_event(
-    emperor: Emperor, clients: dict[str, Clients], server: str, event: str, after: float
+    emperor: Emperor,
+    clients: dict[str, Clients],
+    server: str,
+    event: str,
+    asked: argparse.Namespace,
 ) -> list[dict[str, Any]]:
     words, happen = EVENTS[event]
+    after: float = asked.after
     time.sleep(min(after, 1.5))  # of two changes in one second uWSGI takes the second one late
     for of in clients.values():
         of.begin()
@@ -119,7 +131,7 @@ def _of_event(
     for variant, of in clients.items():
         count = of.end()
         ours = count.failed - (count.cut if event in CUT_BY_NATURE else 0)
-        if event in CLOSED_BY_NATURE:
+        if event in CLOSED_BY_NATURE and not (event == "service" and asked.socket_unit):
             ours = count.wrong
         cells.append(
             {

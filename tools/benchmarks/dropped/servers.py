@@ -25,6 +25,22 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
     return [b"ok"]
 """
+# The program of docs/requests.md, for a port of its own as well.
+DRAINED = """
+import asyncio, sys
+import uvicorn
+
+class Server(uvicorn.Server):
+    async def shutdown(self, sockets=None):
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0.2)
+        await super().shutdown(sockets)
+
+app, option, value = sys.argv[1:]
+address = {option.removeprefix("--"): int(value)}
+Server(uvicorn.Config(app, log_level="warning", **address)).run()
+"""
 MISSING = "nowhere"  # the module of a deploy that fails
 VARIANTS = ("own socket", "listen", "listen, replace")
 Config = Callable[[Path, int, str, str], str]
@@ -107,6 +123,13 @@ def uvicorn(folder: Path, port: int, variant: str, module: str) -> str:
     return _uvicorn(folder, port, variant, module, "", "reload = restart")
 
 
+def uvicorn_drained(folder: Path, port: int, variant: str, module: str) -> str:
+    """It reads the requests that it has accepted before it closes connections."""
+    text = uvicorn(folder, port, variant, module)
+    (folder / "serve.py").write_text(DRAINED)
+    return text.replace("-m uvicorn", f"{folder}/serve.py").replace("--log-level warning", "")
+
+
 def uvicorn_workers(folder: Path, port: int, variant: str, module: str) -> str:
     return _uvicorn(folder, port, variant, module, " --workers 2", "")
 
@@ -116,5 +139,6 @@ SERVERS: dict[str, Config] = {
     "uwsgi-lazy": lazy_uwsgi,
     "gunicorn": gunicorn,
     "uvicorn": uvicorn,
+    "uvicorn-drained": uvicorn_drained,
     "uvicorn-workers": uvicorn_workers,
 }
