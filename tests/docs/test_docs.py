@@ -79,7 +79,7 @@ def test_options_that_are_named_exist(page: Path) -> None:
 # Options of other programs that pages name: uWSGI's, pip's, sqlite-utils' and our tools'.
 OF_OTHERS = frozenset(("--emperor", "--ini", "--xml", "--yaml", "--json", "--emperor-magic-exec",
     "--plugin", "--unshallow", "--offline", "--kills", "--scripts", "--sample", "--jobs",
-    "--requests", "--cut-over", "--bind", "--preload", "--fd", "--workers",
+    "--requests", "--cut-over", "--socket-unit", "--bind", "--preload", "--fd", "--workers",
     "--check", "--set", "--hops", "--rewrite", "--strict",
     "--peers", "--peer", "--row", "--quick", "--growth", "--ten-million", "--write",
     "--history-rewrite", "--history-shrunk"))  # fmt: skip
