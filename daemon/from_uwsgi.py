@@ -52,16 +52,20 @@ def load(context: click.Context, path: str) -> Plan | None:
         )
     known = {str(each.name): each for each in context.command.params}
     defaults: dict[str, Any] = {}
+    flaws: list[str] = []
     for ours, entries in plan.values().items():
         name = ours.replace("-", "_")
         if name in _RIGHTS_OF_ROOT and os.geteuid() != 0:
             continue  # as uWSGI, which ignores uid and gid then
         option = known[name]
-        for entry in entries:
-            _check(entry, plan, option, context)
+        flaws += [flaw for each in entries if (flaw := _flaw(each, plan, option, context))]
         several = option.multiple or option.nargs == -1
         values = [entry.value for entry in entries]
         defaults[name] = values if several else values[-1]
+    if flaws:
+        told = {flaw.split(": ")[0] for flaw in flaws}
+        flaws += [str(each) for each in plan.entries if each.note and each.place not in told]
+        raise click.BadParameter("\n  ".join(flaws))
     context.default_map = defaults
     context.meta[FROM] = path
     return plan
@@ -185,8 +189,8 @@ def _has_monitor(plan: Plan) -> bool:
     return "monitor" in plan.values()
 
 
-def _check(entry: Entry, plan: Plan, option: click.Parameter, context: click.Context) -> None:
-    """Raise BadParameter, with the line, for a value that the option does not take."""
+def _flaw(entry: Entry, plan: Plan, option: click.Parameter, context: click.Context) -> str | None:
+    """Why the option does not take the value, with the line; None if it does."""
     try:
         option.type.convert(entry.value, option, context)
     except click.BadParameter as wrong:
@@ -194,4 +198,5 @@ def _check(entry: Entry, plan: Plan, option: click.Parameter, context: click.Con
             users = [each for each in plan.entries if each.ours == entry.ours]
             entry = next(each for each in users if each.option.key.endswith("uid"))
         note = f"; {entry.note}" if entry.note else ""
-        raise click.BadParameter(f"{entry.place}: {entry.line}: {wrong.message}{note}") from None
+        return f"{entry.place}: {entry.line}: {wrong.message}{note}"
+    return None
