@@ -7,7 +7,7 @@ that the journal does not know (*unjournaled*) stays until its vassal is to star
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from ..core.draft import Draft
@@ -79,7 +79,7 @@ class Adopter:
         found += [recovery.death(vassal, known) for vassal in gone]
         await self._inherit(fleet.vassals.values())
         await self._reclaim(adopted)
-        await self._find_unjournaled({survivor.pid for survivor in adopted}, time_of)
+        await self._find_unjournaled({each.pid: each.mark for each in adopted}, time_of)
         return found
 
     def adopt(self, survivor: Survivor) -> bool:
@@ -131,7 +131,9 @@ class Adopter:
                 for listener in await threads.run_sync(look):
                     self._kept_sockets.reclaim(listener)
 
-    async def _find_unjournaled(self, adopted: set[int], time_of: Callable[[int], int]) -> None:
+    async def _find_unjournaled(
+        self, adopted: Mapping[int, str], time_of: Callable[[int], int]
+    ) -> None:
         """Find processes that the journal does not know; close and end the rest."""
         kept, identity = self._keeper.kept, self._identity()
         left = await threads.run_sync(unjournaled.find, kept, adopted, identity, time_of)

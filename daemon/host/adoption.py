@@ -128,13 +128,14 @@ def _attach(vassal: Vassal, pid: int, started: int, keeper: KeeperLink) -> Proce
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return None  # anything else says nothing of it: taken for dead, it would run twice
-    if procfs.start_time(pid) != started:
+    found = procfs.parent_and_start(pid)
+    if found is None or found[1] != started:
         os.close(pidfd)
         return None
     process = Process(vassal, pid, started, pidfd)
     process.accepted_at = trio.current_time()
     process.is_up = vassal.phase in ("ready", "accepting")
-    process.is_keepers_child = keeper.alive and procfs.parent(pid) == os.getppid()
+    process.is_keepers_child = keeper.alive and found[0] == os.getppid()
     keeper.expect(process.identity)
     return process
 

@@ -19,7 +19,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 MARK: Final = "EMPERORD_ATTEMPT"
@@ -28,6 +28,7 @@ HOOK: Final = "EMPERORD_HOOK"  # of hooks around starts and ends, and of their d
 PREFLIGHT: Final = "//preflight/"  # before the vassal's name, in the mark of a preflight
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PATIENCE: Final = 5.0  # seconds to wait for killed remnants
+_READ: Final = 1 << 16  # bytes
 _MOST_LISTS: Final = 20  # of processes, for one look at all
 
 
@@ -46,8 +47,14 @@ def _stat(pid: int) -> list[str] | None:
 def _read(pid: int, file: str) -> bytes | None:
     """A file of proc(5) about a process; None if there is no process, or it may not be read."""
     try:
-        with open(f"/proc/{pid}/{file}", "rb") as opened:
-            return opened.read()
+        opened = os.open(f"/proc/{pid}/{file}", os.O_RDONLY | os.O_CLOEXEC)
+        try:  # an object of open() would cost five syscalls more, for thousands of processes
+            parts = []
+            while part := os.read(opened, _READ):
+                parts.append(part)
+            return b"".join(parts)
+        finally:
+            os.close(opened)
     except OSError as error:
         _raise_unless_gone(error)
         return None
@@ -99,6 +106,14 @@ def parent(pid: int) -> int | None:
     """The pid of a process's parent; None if there is no such process."""
     fields = _stat(pid)
     return None if fields is None else int(fields[1])
+
+
+def parent_and_start(pid: int) -> tuple[int, int] | None:
+    """As ``parent`` and ``start_time``, in one look; None if there is none, or it is a zombie."""
+    fields = _stat(pid)
+    if fields is None or fields[0] in "ZX":
+        return None
+    return int(fields[1]), int(fields[19])
 
 
 def session(pid: int) -> int | None:
@@ -232,8 +247,13 @@ class Processes(NamedTuple):
         return self.marked.get(mark, []) + self.tagged.get(limit_tag(mark), [])
 
 
-def all_processes(listed: Callable[[], Iterable[int]] = all_pids) -> Processes:
-    """Look at the processes that ``listed`` gives, or every one of the machine."""
+def all_processes(
+    listed: Callable[[], Iterable[int]] = all_pids, marks: Mapping[int, str] | None = None
+) -> Processes:
+    """Look at the processes that ``listed`` gives, or every one of the machine.
+
+    ``marks`` are those of processes that are known: their environment is not read again.
+    """
     all_ = Processes({}, {}, {})
     known: set[int] = set()
     # A process may fork and die between the list and the look at it, and so may its child.
@@ -242,11 +262,11 @@ def all_processes(listed: Callable[[], Iterable[int]] = all_pids) -> Processes:
         if not fresh:
             break
         known |= fresh
-        _take_in(fresh, all_)
+        _take_in(fresh, all_, marks or {})
     return all_
 
 
-def _take_in(pids: Iterable[int], all_: Processes) -> None:
+def _take_in(pids: Iterable[int], all_: Processes, marks: Mapping[int, str]) -> None:
     found: list[tuple[int, int, int]] = []
     us = os.getpid()
     for pid in pids:
@@ -256,7 +276,7 @@ def _take_in(pids: Iterable[int], all_: Processes) -> None:
         if fields[0] not in "ZX" or (int(fields[1]) == us and not _is_traced(pid)):
             found.append((int(fields[19]), pid, int(fields[3])))
     for _, pid, session_ in sorted(found):
-        mark_ = mark_of(pid)
+        mark_ = marks.get(pid) or mark_of(pid)
         tag = limit_tag_of(pid) if mark_ is None else None
         if mark_ is not None:
             all_.marked.setdefault(mark_, []).append(pid)

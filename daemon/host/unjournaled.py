@@ -45,7 +45,7 @@ class UnjournaledProcess(msgspec.Struct):
 class Machine(Protocol):
     """Processes as the machine knows them; the module ``procfs`` is one."""
 
-    def all_processes(self) -> procfs.Processes: ...
+    def all_processes(self, *, marks: Mapping[int, str]) -> procfs.Processes: ...
 
     def start_time(self, pid: int) -> int | None: ...
 
@@ -75,24 +75,27 @@ def about(mark: str, spec: Spec) -> dict[str, Any]:
 
 def find(
     kept: Mapping[str, Kept],
-    known: set[int],
+    known: Mapping[int, str],
     identity: str | None,
     time_of: Callable[[int], int],
     machine: Machine = procfs,
 ) -> list[UnjournaledProcess]:
     """The processes that the journal does not know, in the order in which they were started.
 
-    ``kept`` is what the keeper holds and no adopted vassal uses, ``known`` are the pids of those.
+    ``kept`` is what the keeper holds and no adopted vassal uses. ``known`` are the processes of
+    those, each with its mark.
     ``time_of`` gives the ``at`` of an event of the journal, 0 where it has none. Blocks.
     """
     entries = {name: each for name, each in kept.items() if _attempt(name) is not None}
     if not entries and identity is None:
         return []
-    processes = machine.all_processes()
+    processes = machine.all_processes(marks=known)
     found = [_kept(name, each, processes, identity, machine) for name, each in entries.items()]
     left = {each.pid: each for each in found if each is not None}
     for mark, pids in processes.marked.items():
-        leader = next((pid for pid in pids if machine.session(pid) == pid), None)
+        leader = next((pid for pid in pids if pid in known or machine.session(pid) == pid), None)
+        if leader in known:
+            continue  # its identity and start time are in the journal
         started = None if leader is None else machine.start_time(leader)
         if leader is None or started is None or leader in left or _parts(mark, ".") is None:
             continue

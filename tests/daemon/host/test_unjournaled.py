@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Machine:
         self.mark = mark
         self.but = {"start": 5, "session": 50, "foreign": None, "identity": OURS} | but
 
-    def all_processes(self) -> procfs.Processes:
+    def all_processes(self, *, marks: Mapping[int, str]) -> procfs.Processes:
         tagged = {procfs.limit_tag(self.mark): [50]} if self.but.get("wiped") else {}
         return procfs.Processes({} if tagged else {self.mark: [50]}, tagged, {})
 
@@ -54,7 +54,7 @@ class Machine:
 class Neighbours(Machine):
     """Process 40 is of another emperor, and of an attempt with the same number and vassal."""
 
-    def all_processes(self) -> procfs.Processes:
+    def all_processes(self, *, marks: Mapping[int, str]) -> procfs.Processes:
         return procfs.Processes({f"7.{AT - 1}.a.ini": [40], self.mark: [50]}, {}, {})
 
     def start_time(self, pid: int) -> int | None:
@@ -76,12 +76,12 @@ class Neighbours(Machine):
 def found(
     machine: Machine,
     kept: dict[str, Kept] | None = None,
-    known: set[int] = frozenset(),  # type: ignore[assignment]
+    known: Mapping[int, str] | None = None,
     times: dict[int, int] | None = None,
     identity: str | None = OURS,
 ) -> list[UnjournaledProcess]:
     return unjournaled.find(
-        kept or {}, known, identity, lambda seq: (times or {}).get(seq, 0), machine
+        kept or {}, known or {}, identity, lambda seq: (times or {}).get(seq, 0), machine
     )
 
 
@@ -91,16 +91,16 @@ BARE = UnjournaledProcess(name="a.ini", pid=50, start=5, mark=MARK)
 @pytest.mark.parametrize(
     ("machine", "known", "times", "identity"),
     [
-        pytest.param(Machine(identity="8" * 16), set(), {}, OURS, id="another journal's"),
-        pytest.param(Machine(identity=None), set(), {}, OURS, id="of no journal"),
-        pytest.param(Machine(identity=None), set(), {}, None, id="to a new journal"),
-        pytest.param(Machine(foreign=9), set(), {}, OURS, id="below another emperor"),
-        pytest.param(Machine(session=49), set(), {}, OURS, id="no leader"),
-        pytest.param(Machine(start=None), set(), {}, OURS, id="dead"),
-        pytest.param(Machine(), {50}, {}, OURS, id="adopted"),
-        pytest.param(Machine(), set(), {7: AT}, OURS, id="its end is recorded"),
-        pytest.param(Machine(), set(), {7: IN_ARCHIVE}, OURS, id="its end is in an archive"),
-        pytest.param(Machine("nonsense"), set(), {}, OURS, id="no mark of ours"),
+        pytest.param(Machine(identity="8" * 16), {}, {}, OURS, id="another journal's"),
+        pytest.param(Machine(identity=None), {}, {}, OURS, id="of no journal"),
+        pytest.param(Machine(identity=None), {}, {}, None, id="to a new journal"),
+        pytest.param(Machine(foreign=9), {}, {}, OURS, id="below another emperor"),
+        pytest.param(Machine(session=49), {}, {}, OURS, id="no leader"),
+        pytest.param(Machine(start=None), {}, {}, OURS, id="dead"),
+        pytest.param(Machine(), {50: MARK}, {}, OURS, id="adopted"),
+        pytest.param(Machine(), {}, {7: AT}, OURS, id="its end is recorded"),
+        pytest.param(Machine(), {}, {7: IN_ARCHIVE}, OURS, id="its end is in an archive"),
+        pytest.param(Machine("nonsense"), {}, {}, OURS, id="no mark of ours"),
     ],
 )
 def test_a_process_that_is_nobody_to_take_over(
