@@ -104,7 +104,7 @@ BARE = UnjournaledProcess(name="a.ini", pid=50, start=5, mark=MARK)
     ],
 )
 def test_a_process_that_is_nobody_to_take_over(
-    machine: Machine, known: set[int], times: dict[int, int], identity: str | None
+    machine: Machine, known: Mapping[int, str], times: dict[int, int], identity: str | None
 ) -> None:
     assert found(machine, None, known, times, identity) == []
 
