@@ -22,11 +22,11 @@ _PATH: Final = os.O_PATH | os.O_CLOEXEC
 _HOPS: Final = 40  # symlinks on one path, as the kernel
 
 
-def opened(path: str, *, judged: bool = True) -> int:
+def opened(path: str, *, judged: bool = True, owner: int = 0) -> int:
     """The directory of a file, opened. Raises OSError, whose text says what is wrong with which.
 
     Unless it is ``judged``, only symlinks are refused. A caller then replaces no file of others and
-    follows no name again.
+    follows no name again. Directories may belong to the ``owner`` as well as to root.
     """
     here = os.open("/", _PATH)
     full = os.path.join(working_directory.current(), path)
@@ -40,7 +40,7 @@ def opened(path: str, *, judged: bool = True) -> int:
                 os.close(here)
                 here = there
                 if judged:
-                    _judge(here, status)
+                    _judge(here, status, owner)
                 continue
             try:
                 hops += 1
@@ -64,11 +64,11 @@ def is_shared(folder: int) -> bool:
     return bool(os.fstat(folder).st_mode & stat.S_IWOTH)
 
 
-def _judge(folder: int, status: os.stat_result) -> None:
+def _judge(folder: int, status: os.stat_result, owner: int) -> None:
     """Raise OSError if others can replace what is in this directory of root's way."""
     if os.geteuid() != 0 or not stat.S_ISDIR(status.st_mode):
         return
-    if status.st_uid != 0:
+    if status.st_uid not in (0, owner):
         why = f"belongs to uid {status.st_uid}"
     elif status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
         why = "can be written to by all users"

@@ -29,6 +29,7 @@ from ..journal.rows import Snapshot
 from ..journal.store import Journal
 from ..journal.times import Moment
 from ..journal.writing import snapshot_row
+from ..monitors import trusted_folder
 from ..monitors.names import shown
 from . import intact_events
 from .event_text import decode_actions
@@ -86,6 +87,8 @@ def archive(path: str, before: Moment, file: str, progress: Progress) -> Archive
             if cut.seq <= reader.anchor.seq:
                 return cut
             there = os.path.lexists(file)
+            if not there:
+                check_place(path, file)
             begin, end = span_of(reader, file, cut) if there else span(reader, cut)
             part = part_of(reader, begin, end)
             event, last = _event(reader, part, file), reader.head.hash
@@ -259,6 +262,19 @@ def finish(part: Part, path: str, file: str, there: bool, progress: Progress) ->
     if not verified.has_same_content(before):
         raise changed(file)
     return verified
+
+
+def check_place(path: str, file: str) -> None:
+    """Raise JournalError where root must not write a file for the journal at ``path``.
+
+    SQLite opens it by its name, and another user could put a symlink there.
+    """
+    try:
+        os.close(trusted_folder.opened(os.path.abspath(file), owner=os.stat(path).st_uid))
+    except FileNotFoundError:
+        return  # it is told when the file is made
+    except OSError as error:
+        raise JournalError(f"{file}: is not written: {error.strerror}") from None
 
 
 def identity(path: str, file: str) -> Identity:

@@ -40,6 +40,8 @@ def archive(path: str, before: str, file: str | None) -> dict[str, object]:
             return {"archive": None, "reason": archiving.reason(cut)}
         file = _begun(reader, path, cut) if file is None else file
         there = os.path.lexists(file)
+        if not there:
+            archiving.check_place(path, file)
         begin, end = archiving.span_of(reader, file, cut) if there else archiving.span(reader, cut)
         part = archiving.part_of(reader, begin, end)
         if not there:
@@ -89,6 +91,7 @@ def backup(path: str, file: str) -> dict[str, object]:
     """Write and verify a copy of a journal. Raises JournalError."""
     if os.path.lexists(file):
         raise JournalError(f"{file}: is there already; name another file")
+    archiving.check_place(path, file)
     unfinished = file + UNFINISHED
     files = Files(path)
     archive_file.copy(files, file)

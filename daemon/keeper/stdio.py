@@ -157,7 +157,7 @@ def _opened(path: str, mode: int) -> int:
     try:
         folder = trusted_folder.opened(path)
         try:
-            opened = os.open(os.path.basename(path), _APPEND, mode, dir_fd=folder)
+            opened = os.open(os.path.basename(path) or ".", _APPEND, mode, dir_fd=folder)
             try:
                 _judge(os.fstat(opened), shared=trusted_folder.is_shared(folder))
             except BaseException:

@@ -8,6 +8,8 @@ from emperord.replay.verify import verify
 from support.archives import sql
 from support.asking import asked, refused
 from support.kept import Emperor
+from support.root import need_root
+from support.tyrant import ALICE, ALICES
 from support.vassals import SLEEPER
 
 from ..conftest import QUICK, MakeEmperor
@@ -85,3 +87,18 @@ def test_a_copy_goes_its_own_way_elsewhere(
         other.stop()
     assert verify(str(other.journal)).exit_code == 0
     assert emperor.pid_of("a.ini") == pid
+
+
+def test_root_writes_no_copy_where_a_tenant_decides(
+    make_emperor: MakeEmperor, tmp_path: Path
+) -> None:
+    """SQLite opens the file by its name, and follows a symlink there."""
+    need_root("give a directory to another user")
+    emperor = make_emperor().start()
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, ALICE, ALICES)
+    reason = refused(emperor, "backup", f"{theirs}/x.db")
+    assert f"root writes no file below {theirs}, which belongs to uid {ALICE}" in reason
+    assert list(theirs.iterdir()) == []
+    emperor.stop()

@@ -1,6 +1,7 @@
 """Journals that ``emperor-replay archive`` does not cut, and the reasons that it gives."""
 
 import fcntl
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from support.archives import (
     sql,
     write,
 )
+from support.root import need_root
 
 
 @pytest.mark.parametrize(
@@ -132,3 +134,16 @@ def test_an_event_that_gives_a_copy_its_identity_stays(journal: Path, tmp_path: 
     assert sql(journal, "SELECT min(seq) FROM event") == [(fork,)]
     result = at(journal, fork + 50, tmp_path / "more.db")
     assert f"nothing to archive: event {fork} stays" in result.stdout
+
+
+def test_a_directory_of_another_user_is_refused(journal: Path, tmp_path: Path) -> None:
+    need_root("give a directory to another user")
+    kept, theirs = content(journal), tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 1234, 1234)
+    result = at(journal, 200, theirs / "old.db")
+    assert result.exit_code == 1
+    assert f"root writes no file below {theirs}, which belongs to uid 1234" in result.stderr
+    assert content(journal) == kept
+    os.chown(journal, 1234, 1234)  # they have the journal, too
+    assert at(journal, 200, theirs / "old.db").exit_code == 0
