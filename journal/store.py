@@ -214,9 +214,7 @@ class Journal:
         """The ``at`` of an event; 0 if there was none, IN_ARCHIVE if the file begins behind it."""
         with readable(self.path):
             row = self._connection.read_one("SELECT at FROM event WHERE seq = ?", seq)
-        if row is None:
-            return rows.IN_ARCHIVE if 0 < seq <= self.cuts.begin.seq else 0
-        return int(row[0])
+        return int(row[0]) if row else rows.IN_ARCHIVE * (0 < seq <= self.cuts.begin.seq)
 
     # Appending
 
