@@ -82,8 +82,8 @@ class Supervisor:
 
     def all_started(self, since: int) -> float:
         """Wait until all its vassals run; the seconds until the last one did."""
-        everyone = range(self.count)
-        return max(self.place.marks.wait(STARTED, since, everyone, PATIENCE, self.alive))
+        everyone, patience = range(self.count), PATIENCE * max(1.0, self.count / 4000)
+        return max(self.place.marks.wait(STARTED, since, everyone, patience, self.alive))
 
     def all_told(self, since: int, those: Sequence[int]) -> list[float]:
         return self.place.marks.wait(self.told, since, those, PATIENCE, self.alive)
