@@ -175,7 +175,7 @@ class Growth:
         own = emperor.own()
         up = [at for at, when in enumerate(emperor.place.marks.column(STARTED)) if when]
         for _ in range(self._times):
-            time.sleep(1.1 + random.random() * 0.2)
+            time.sleep(1.6 + random.random() * 0.2)
             before, began = processes.spent(own), time.monotonic_ns()
             one = [random.choice(up)]
             emperor.tell(one)

@@ -26,7 +26,7 @@ PEERS: dict[str, type[Supervisor]] = {
 }
 SETTLED = 12.0  # seconds; by then a daemon has given back the memory of its start
 # Seconds. The C Emperor looks every three, and compares whole seconds; others are told at once.
-PAUSES = (1.1, 4.1)
+PAUSES = (1.6, 4.6)
 WINDOWS = 3  # of the time without work
 FAILURES = (NotPossibleError, TookTooLongError, OSError, subprocess.SubprocessError, ValueError)
 
