@@ -172,8 +172,7 @@ class Journal:
         """Let a journal without events follow the last event of one that was lost.
 
         It keeps that one's identity and chain, as a journal does whose events were archived.
-        ``snapshot`` is the fleet with which it begins, ``row`` its first event. It raises
-        JournalPaused.
+        ``snapshot`` is the fleet at its beginning, ``row`` its first event. Raises JournalPaused.
         """
         assert self.seq == 0
         first = chain.link(head.hash, row)
@@ -195,8 +194,7 @@ class Journal:
     def snapshot(self, before: int | None = None) -> Snapshot | None:
         """The newest snapshot that is what was written, if there is one (before that event).
 
-        Raises Damaged if there is none in a journal that does not begin with the first event. The
-        fleet at its beginning is not known then.
+        Raises Damaged where there is none and the journal does not begin with the first event.
         """
         upto = self.seq if before is None else before - 1
         with readable(self.path):
@@ -211,10 +209,12 @@ class Journal:
                 yield decoded(self.path, row)
 
     def time_of(self, seq: int) -> int:
-        """The ``at`` of an event; 0 if there was none, IN_ARCHIVE if the file begins behind it."""
+        """The ``at`` of an event; 0 if there is none or it is lost, IN_ARCHIVE if it was moved."""
         with readable(self.path):
             row = self._connection.read_one("SELECT at FROM event WHERE seq = ?", seq)
-        return int(row[0]) if row else rows.IN_ARCHIVE * (0 < seq <= self.cuts.begin.seq)
+        if row is not None:
+            return int(row[0])
+        return rows.IN_ARCHIVE if self.adopted_upto() < seq <= self.begin else 0
 
     # Appending
 
