@@ -41,6 +41,7 @@ COLUMNS: Final = "seq, at, kind, monitor, vassal, cause, body, actions, hash"
 ARCHIVE: Final = "archive"  # in the table chain: the end of a file that goes on in another
 _HASH: Final = 32  # bytes
 _BRIEF: Final = 120  # characters
+_LATELY: Final = 50_000  # events that are read one by one, for less than a tenth of a second
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -156,11 +157,15 @@ class Reader:
         )  # fmt: skip
 
     def last_rejection(self, label: str, upto: int) -> Row | None:
-        """The last time that a thing of this name was refused as a vassal."""
+        """The last time that a thing of this name was refused as a vassal, if that is not long ago.
+
+        No index has these events, and a journal may have millions. A daemon that starts records
+        anew what it refuses.
+        """
         return self._row(
-            f"SELECT {COLUMNS} FROM event WHERE kind = 'observation_rejected' AND seq <= ?"
-            " AND json_extract(body, '$.name') = ? ORDER BY seq DESC LIMIT 1",
-            upto, label,
+            f"SELECT {COLUMNS} FROM event WHERE kind = 'observation_rejected' AND seq > ?"
+            " AND seq <= ? AND json_extract(body, '$.name') = ? ORDER BY seq DESC LIMIT 1",
+            upto - _LATELY, upto, label,
         )  # fmt: skip
 
     def _row(self, query: str, *parameters: object) -> Row | None:
@@ -342,7 +347,9 @@ def decoded(path: str, row: Row) -> Event:
     if not (
         at.__class__ is int
         and (vassal is None or (vassal.__class__ is str and vassal.isascii()) or _is_name(vassal))
-        and (monitor is None or _is_name(monitor))
+        and (
+            monitor is None or (monitor.__class__ is str and monitor.isascii()) or _is_name(monitor)
+        )
     ):
         raise UnreadableEvent(
             f"{path}: event {seq}: a column has another type{VERIFY_SAYS_MORE}",

@@ -1,4 +1,8 @@
-"""How fast a journal of a million events is read: ``emperor-replay``, as an operator runs it."""
+"""How fast a journal of a million events is read: ``emperor-replay``, as an operator runs it.
+
+replays.py JOURNAL measures the commands that begin with an index, for a journal that ``million.py``
+wrote before. It may have ten million events.
+"""
 
 import gc
 import os
@@ -6,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
@@ -23,13 +27,18 @@ from measuring import Result, at_most, bench
 EVENTS = 1_000_000
 _T = TypeVar("_T")
 AT_ONCE = 0.3  # seconds
-COMMANDS = {
+QUICK = {
     ("history", "app100.ini"): AT_ONCE,
+    ("history", "-n", "50", "app100.ini"): AT_ONCE,
     ("state",): AT_ONCE,
     ("search", "version = 12345"): AT_ONCE,
     ("blame", "app100.ini"): AT_ONCE,
     ("why", "app100.ini"): AT_ONCE,
     ("incident", "app100.ini"): AT_ONCE,
+    ("events", "-n", "50", "app100.ini"): AT_ONCE,
+}
+COMMANDS = {
+    **QUICK,
     ("report",): 2.0,  # but for the first run, with the sums that are kept
     ("report", "--full"): 2.0,  # this one and the next read all events
     ("verify",): 3.0,
@@ -115,19 +124,32 @@ def _timed(work: Callable[[], _T]) -> tuple[_T, float]:
     return found, took / PARTS * 1e6
 
 
-@bench
-def replay(folder: Path) -> list[Result]:
-    """Commands that are to answer at once, whatever the journal's length, and two that are not."""
-    journal = folder / "journal.db"
-    million.write(str(journal), EVENTS)
+def commands(
+    journal: Path, which: str, goals: Mapping[tuple[str, ...], float], times: int = 5
+) -> list[Result]:
+    """The least wall time, processor time and memory of these commands."""
     results: list[Result] = []
-    for arguments, seconds in COMMANDS.items():
-        runs = [_measured(journal, *arguments) for _ in range(5)]
-        what = f"{EVENTS:,} events: {' '.join(arguments)}"
+    for arguments, seconds in goals.items():
+        runs = [_measured(journal, *arguments) for _ in range(times)]
+        what = f"{which}{' '.join(arguments)}"
         results.append(at_most(what, min(took for took, _, _ in runs), seconds, "s"))
         spent = min(spent for _, spent, _ in runs)
         results.append((f"{what}: processor", f"{spent:.3g} s", "", True))
         most = max(most for _, _, most in runs)
         results.append(at_most(f"{what}: memory", most, MEGABYTES, "MB"))
+    return results
+
+
+@bench
+def replay(folder: Path) -> list[Result]:
+    """Commands that are to answer at once, whatever the journal's length, and two that are not."""
+    journal = folder / "journal.db"
+    million.write(str(journal), EVENTS)
+    results = commands(journal, f"{EVENTS:,} events: ", COMMANDS)
     results.append(at_most(f"{EVENTS:,} events: an event", _bytes(journal), BYTES, "bytes"))
     return results + _parts(journal)
+
+
+if __name__ == "__main__":
+    for line, value, goal, good in commands(Path(sys.argv[1]).resolve(), "", QUICK):
+        print(f"{line:<55} {value:>12}  {goal:<10} {'' if good else 'MISSED'}")
