@@ -241,3 +241,17 @@ def test_no_descriptor_leaks_whatever_is_said(told: list[tuple[dict[str, Any], i
     for name in list(kernel.memory.kept):
         kernel.memory.told({"do": "drop", "name": name}, [])
     assert kernel.open == set()
+
+
+def test_what_the_service_manager_has_passed_is_not_a_daemons_to_drop() -> None:
+    """One of a release that does not know the name drops it. Nor is it kept for a vassal."""
+    closed: list[int] = []
+    memory = Memory(closed.append)
+    memory.kept["passed:7"] = ({"name": "web"}, [7])
+    for version in (1, 2):
+        memory.told({"do": "hear", "version": version}, [])
+        memory.told({"do": "drop", "name": "passed:7"}, [])
+    assert (list(memory.kept), closed) == (["passed:7"], [])
+    assert not memory.of_vassals()
+    memory.told({"do": "keep", "name": "listen:a.ini\n:80", "about": {}}, [8])
+    assert memory.of_vassals()
