@@ -139,3 +139,24 @@ def test_the_ends_fit_into_the_time_of_the_unit() -> None:
     (line,) = [each for each in unit.splitlines() if each.startswith("TimeoutStopSec=")]
     mercy = 30  # seconds, by default
     assert mercy + hooks.LAST < int(line.partition("=")[2])
+
+
+async def test_a_daemon_that_stops_waits_for_so_long_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hooks, "LAST", 0.1)
+    gate, noted = tmp_path / "gate", tmp_path / "noted"
+    script = tmp_path / "hook.sh"
+    script.write_text(f"echo $1 >>{noted}; exec flock -s {gate} echo end >>{noted}\n")
+    run = runner(f"/bin/sh {script}")
+    caplog.set_level("INFO")
+    with gate.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run.ended, ended("a.ini", None))
+            await trio.to_thread.run_sync(lambda: until(noted.exists, "it runs"))
+            await run.finish()
+            nursery.cancel_scope.cancel()
+        run.leave()
+        assert "goes on with hooks of a.ini" in caplog.text
+    until(lambda: noted.read_text() == "a.ini\nend\n", "it comes to its end, once")
