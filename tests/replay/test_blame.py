@@ -68,6 +68,14 @@ def test_lines(path: str, arguments: tuple[str, ...], seqs: list[int]) -> None:
     assert [one["seq"] for one in told(path, *arguments)] == seqs
 
 
+def test_it_reads_as_many_deploys_as_the_lines_need(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = [told(path, name) for name in ("a.ini", "c.ini", "large.ini")]
+    monkeypatch.setattr(blame, "_FEW", 1)  # then 4, then 16
+    assert [told(path, name) for name in ("a.ini", "c.ini", "large.ini")] == whole
+
+
 def test_every_key(path: str) -> None:
     lines = told(path, "a.ini")
     assert lines[3] == {

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from emperord.journal import reading
 from emperord.journal.events import Spec
 from journal_builder import MONITOR, SECOND, Builder, building
 from support.replaying import asking
@@ -344,7 +345,7 @@ def test_at_a_time(tmp_path: Path) -> None:
     assert "a.ini was not known then; event 3" in result.stderr
 
 
-def test_a_name_that_was_never_known(tmp_path: Path) -> None:
+def test_a_name_that_was_never_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = str(tmp_path / "journal.db")
     with building(path) as builder:
         builder.start()
@@ -364,6 +365,8 @@ def test_a_name_that_was_never_known(tmp_path: Path) -> None:
     result = run(path, "café.ini\x07")
     assert result.exit_code == 1
     assert "event 4 refused it: control character" in result.stderr
+    monkeypatch.setattr(reading, "_LATELY", 0)  # then it is too long ago
+    assert "refused" not in run(path, "café.ini\x07").stderr
 
 
 def test_a_loop_of_causes_ends(tmp_path: Path) -> None:
