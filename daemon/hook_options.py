@@ -1,4 +1,4 @@
-"""The options that run commands around each vassal, and those that choose its wrapper."""
+"""The options that run commands around each vassal, confine it, and choose its wrapper."""
 
 import os
 import shlex
@@ -10,6 +10,7 @@ import click
 
 from ..journal.policy import Policy
 from .host import command
+from .host.confinement import CAPABILITIES, NAMESPACES, Confinement
 from .host.hooks import Hooks
 from .option_kinds import Decorator, option
 
@@ -92,13 +93,59 @@ def hooks() -> list[Decorator]:
     ]
 
 
+def confinement() -> list[Decorator]:
+    """The options that confine each vassal's process."""
+    return [
+        option(
+            "--namespaces",
+            "--use-clone",
+            type=_namespaces,
+            metavar="NAME[,NAME...]",
+            help="Give each vassal namespaces of its own: fs, ipc, net, uts. Its hooks run in them."
+            " Root only.",
+        ),
+        option(
+            "--capability-bounding-set",
+            "--vassals-cap",
+            "--vassal-cap",
+            "--emperor-cap",
+            type=_capabilities,
+            metavar="NAME[,NAME...]",
+            help="Leave only these capabilities to vassals that run as root, as"
+            " net_bind_service,setuid. Root only.",
+        ),
+    ]
+
+
+def _namespaces(text: str) -> tuple[str, ...]:
+    names = [each.strip() for each in text.split(",")]
+    for name in names:
+        if name in ("pid", "user"):
+            raise click.BadParameter(
+                f"{name!r}: the daemon knows a vassal by its pid and its user; make this namespace"
+                " in a --wrapper, by unshare(1)"
+            )
+        if name not in NAMESPACES:
+            raise click.BadParameter(f"{name!r} is none of fs, ipc, net, uts")
+    return tuple(dict.fromkeys(NAMESPACES[name] for name in names))
+
+
+def _capabilities(text: str) -> tuple[str, ...]:
+    names = [each.strip().lower().removeprefix("cap_") for each in text.split(",")]
+    for name in names:
+        if name not in CAPABILITIES:
+            raise click.BadParameter(f"{name!r} is no capability; see capabilities(7)")
+    return tuple(dict.fromkeys(names))
+
+
 def chosen_hooks(chosen: Mapping[str, Any]) -> Hooks:
-    """The hooks among the options."""
+    """The hooks among the options, and the confinement of vassals."""
     return Hooks(
         chosen["start_hook"],
         chosen["stop_hook"],
         chosen["exec_as_vassal"],
         chosen["exec_as_emperor"],
+        Confinement(chosen["namespaces"] or (), chosen["capability_bounding_set"]),
     )
 
 

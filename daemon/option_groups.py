@@ -34,7 +34,7 @@ from .cli.option_types import (
     whole_or_auto,
 )
 from .config_options import config_files
-from .hook_options import hooks, uwsgi_binary
+from .hook_options import confinement, hooks, uwsgi_binary
 from .host import cgroup_base
 from .host.vassal_log import MOST_PARTS
 from .keeper import stdio
@@ -493,6 +493,7 @@ def every() -> list[Decorator]:
         *room(),
         *record(),
         *hooks(),
+        *confinement(),
         *services(),
         *migrating(),
         *run(),

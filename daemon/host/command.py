@@ -21,6 +21,7 @@ from ...monitors.tenant import Tenant, become, passed
 from ..keeper import stdio
 from ..keeper.protocol import CHANNEL
 from . import cgroups, magic, world
+from .confinement import NONE, Confinement
 from .procfs import IDENTITY, MARK, can_set_limit_tag
 from .procfs import limit_tag as tag_of
 from .users import User
@@ -189,6 +190,7 @@ def of_attempt(
     cgroup: str | None,
     *,
     hooks: bool = False,
+    confinement: Confinement = NONE,
 ) -> list[str]:
     """argv and all that is executed before it: limits, the mark's tag, the user, the cgroup.
 
@@ -196,6 +198,7 @@ def of_attempt(
 
     A vassal's program and its checks are started by it. Raises OSError as ``limited`` does.
     """
+    within = _located(confinement.entering())
     return limited(
         argv,
         nofile,
@@ -203,7 +206,8 @@ def of_attempt(
         spec.settings,
         limit_tag=tag_of(mark) if can_set_limit_tag() else None,
         user=user,
-        enter=() if cgroup is None else cgroups.entering(cgroup),
+        enter=[*([] if cgroup is None else cgroups.entering(cgroup)), *within],
+        last=_located(confinement.bounding()) if user is None else (),
         hooks=hooks,
     )
 
@@ -217,13 +221,14 @@ def limited(
     limit_tag: int | None = None,
     user: User | None = None,
     enter: Sequence[str] = (),
+    last: Sequence[str] = (),
     hooks: bool = False,
 ) -> list[str]:
     """argv that starts the program, in ``cwd``, with these limits of open files, soft and hard.
 
     ``settings`` may have limits of the vassal's own. Its ``limit_tag`` is one as well (see
     ``procfs.py``). A vassal of another ``user`` becomes that one first (see ``users.py``), after
-    what has to ``enter`` a cgroup (see ``cgroups.py``).
+    what has to ``enter`` a cgroup (see ``cgroups.py``). The words of ``last`` come after all that.
 
     The daemon may need more descriptors than a program should get. uWSGI closes every possible one
     at its start, and programs that use select(2) break past 1024. Raises the OSError that executing
@@ -244,6 +249,7 @@ def limited(
         before += become(rights, _tool("setpriv"))
     if limits:
         before += [_tool("prlimit"), *(f"--{key}={value}" for key, value in limits.items()), "--"]
+    before += last
     if before:
         check(argv[0], cwd, settings, rights)
     return before + argv
@@ -261,6 +267,11 @@ def check(
     elif "environment-file" in settings:
         return
     check_program(name, cwd or "", tenant, world.variables(settings).get("PATH"))
+
+
+def _located(words: list[str]) -> list[str]:
+    """The command with the absolute path of its program, a tool of the system."""
+    return [_tool(words[0]), *words[1:]] if words else []
 
 
 def _tool(name: str) -> str:

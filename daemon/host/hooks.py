@@ -28,6 +28,7 @@ import trio
 from ...journal.policy import Policy
 from ...monitors.names import shown
 from . import command, failures, hook_process, option_files
+from .confinement import NONE, Confinement
 from .fair_places import FairPlaces
 from .process import Process
 
@@ -43,12 +44,13 @@ _SEPARATOR: Final = "\x1f"
 
 
 class Hooks(NamedTuple):
-    """The commands, as the options give them."""
+    """The commands, as the options give them, and what confines the programs that they precede."""
 
     start: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
     as_vassal: tuple[str, ...] = ()
     as_emperor: tuple[str, ...] = ()
+    confinement: Confinement = NONE
 
 
 class HookRunner:
@@ -63,6 +65,11 @@ class HookRunner:
         self._jobs = 0  # processes whose hooks are not over
         self._idle = trio.Event()
         self._left: list[dict[str, Any]] = []  # for hook_process.py
+
+    @property
+    def confinement(self) -> Confinement:
+        """The namespaces and capabilities of programs and of the hooks before them."""
+        return self._hooks.confinement
 
     @property
     def any_before(self) -> bool:
@@ -222,10 +229,12 @@ class _Run:
 
 
 def flaw(hooks: Hooks, policy: Policy) -> str | None:
-    """Why a hook may not be run with tenants, None if all may. Blocks.
+    """Why hooks, or what confines programs, cannot be as the options say; None if they can. Blocks.
 
     Others than root must not be able to write to a program that root, or each tenant, runs.
     """
+    if (reason := hooks.confinement.flaw()) is not None:
+        return reason
     if not policy.tyrant and policy.user is None:
         return None
     for option, commands in (("start", hooks.start), ("stop", hooks.stop)):

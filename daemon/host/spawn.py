@@ -194,8 +194,16 @@ class Starter:
         policy = self._policy()
         argv = command.argv(vassal.name, spec, policy, copy, uwsgi=self._choice.of(spec, policy))
         spec = lowered(spec, self._most)
-        hooks = self._hooks.any_before
-        return command.of_attempt(argv, spec, mark, self._nofile, user, cgroup, hooks=hooks)
+        return command.of_attempt(
+            argv,
+            spec,
+            mark,
+            self._nofile,
+            user,
+            cgroup,
+            hooks=self._hooks.any_before,
+            confinement=self._hooks.confinement,
+        )
 
     def _first_config(self, spec: Spec, end: socket.socket | None, source: str) -> bytes:
         """Send the config that a vassal reads first; the rest that does not fit into the socket.

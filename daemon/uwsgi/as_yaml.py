@@ -46,15 +46,15 @@ def _lines(path: str, plan: Plan) -> Iterator[str]:
 
 def _option(ours: str, plan: Plan, values: list[Entry]) -> Iterator[str]:
     """An option of ours, below each of the lines that say something of it."""
-    sources = [entry for entry in plan.entries if entry.ours == ours]
     if ours not in _LISTS:
-        for entry in sources:
-            yield from _source(entry)
+        for entry in plan.entries:
+            if entry.ours == ours:
+                yield from _source(entry)
         value = values[-1].value
         yield f"{ours}: {value if ours in _FLAGS else _scalar(value)}"
         return
     yield f"{ours}:"
-    for entry in sources:
+    for entry in values:
         yield from _source(entry)
         yield f"- {_scalar(_kept(entry.value) if ours == 'monitor' else entry.value)}"
 

@@ -35,6 +35,10 @@ class Kind(enum.Enum):
     DIRECTORY = "directory"
     VARIABLE = "variable"
     LOG = "log"
+    HOOK = "hook"
+    MOUNT = "mount"
+    UMOUNT = "umount"
+    NAMESPACES = "namespaces"
 
 
 class Row(NamedTuple):
@@ -107,8 +111,18 @@ ROWS: Final = (
     _taken(Kind.LOG, "daemonize", "daemonize", "daemonize2"),
     _taken(Kind.MANY, "start-hook", "vassals-start-hook"),
     _taken(Kind.MANY, "stop-hook", "vassals-stop-hook"),
+    _taken(Kind.HOOK, "exec-as-vassal", "hook-as-vassal"),
+    _taken(Kind.MOUNT, "exec-as-vassal", "mount-as-vassal"),
+    _taken(Kind.UMOUNT, "exec-as-vassal", "umount-as-vassal"),
     _taken(Kind.MANY, "exec-as-vassal", "exec-as-vassal"),
+    _taken(Kind.HOOK, "exec-as-emperor", "hook-as-emperor"),
+    _taken(Kind.MOUNT, "exec-as-emperor", "mount-as-emperor"),
+    _taken(Kind.UMOUNT, "exec-as-emperor", "umount-as-emperor"),
     _taken(Kind.MANY, "exec-as-emperor", "exec-as-emperor"),
+    _taken(Kind.NAMESPACES, "namespaces", "emperor-use-clone"),
+    _taken(
+        Kind.TEXT, "capability-bounding-set", "emperor-cap", "vassals-cap", "vassal-cap"
+    ),
     _taken(Kind.MANY, "wrapper-override", "emperor-wrapper-override"),
     _taken(Kind.MANY, "wrapper-fallback", "emperor-wrapper-fallback"),
     _taken(Kind.USER, "user", "uid", "gid", "immediate-uid", "immediate-gid"),
@@ -194,13 +208,8 @@ ROWS: Final = (
         "http-socket", "https-socket", "*socket"),
     _refused(
         RIGHTS,
-        "write CapabilityBoundingSet= into the unit, and start by --config",
-        "emperor-cap", "vassals-cap", "vassal-cap",
-    ),
-    _refused(
-        RIGHTS,
         "write namespaces into the unit, as PrivateNetwork=, and start by --config",
-        "emperor-use-clone", "unshare", "unshare2", "setns*", "jail*", "use-clone", "ns",
+        "unshare", "unshare2", "setns*", "jail*", "use-clone", "ns",
         "ns-*", "namespace*",
     ),
     _refused(
@@ -215,15 +224,12 @@ ROWS: Final = (
     _refused(
         PROGRAM,
         "do it by exec-as-vassal, or in a wrapper, a script that ends with exec uwsgi \"$@\"",
-        "hook-as-vassal", "mount-as-vassal",
-        "umount-as-vassal", "call-as-vassal", "call-as-vassal1", "call-as-vassal3",
-        "hook-as-vassal-before-drop",
+        "call-as-vassal", "call-as-vassal1", "call-as-vassal3", "hook-as-vassal-before-drop",
     ),
     _refused(
         PROGRAM,
         "only commands are run: write one, by exec-as-emperor or vassals-stop-hook",
-        "hook-as-emperor", "hook-as-emperor-*",
-        "mount-as-emperor", "umount-as-emperor", "call-as-emperor", "call-as-emperor1",
+        "hook-as-emperor-*", "call-as-emperor", "call-as-emperor1",
         "call-as-emperor2", "call-as-emperor4", "hook-as-on-demand-vassal",
         "hook-as-on-config-vassal",
     ),

@@ -13,7 +13,8 @@ from typing import Final
 from ...monitors.names import shown
 from ...monitors.urls import without_secrets
 from ..cli.nearest import did_you_mean, nearest_words
-from .emperor_options import Fate, Kind, Row, find, known
+from . import hook_actions
+from .emperor_options import PROGRAM, RIGHTS, Fate, Kind, Row, find, known
 from .reader import Option
 
 _OFF: Final = ("0", "no", "off", "false")
@@ -21,7 +22,14 @@ _OF_TYRANT: Final = ("tyrant-nofollow", "tyrant-initgroups")
 _ROOT: Final = ("root", "0")
 _PATHS: Final = ("dir", "glob")
 _LONGEST: Final = 120  # characters of a value that are told
-_MANY: Final = (Kind.MANY, Kind.MONITOR)
+_HOOKS: Final = {
+    Kind.HOOK: hook_actions.of_hook,
+    Kind.MOUNT: hook_actions.of_mount,
+    Kind.UMOUNT: hook_actions.of_umount,
+}
+_READ: Final = {**_HOOKS, Kind.NAMESPACES: hook_actions.namespaces}
+_IN_TURN: Final = (*_HOOKS, Kind.MANY)  # the order in which uWSGI runs these around a start
+_MANY: Final = (*_HOOKS, Kind.MANY, Kind.MONITOR)
 _UNKNOWN: Final = "it is no option of an emperor, and has no effect"
 _COMMENT: Final = re.compile(r"\s[;#]")
 _NO_COMMENT: Final = "uWSGI takes the comment as a part of the value; move it to its own line"
@@ -80,6 +88,8 @@ class Plan:
         for entry in self.entries:
             if entry.fate is Fate.TAKEN and entry.ours:
                 found.setdefault(entry.ours, []).append(entry)
+        for ours in ("exec-as-vassal", "exec-as-emperor"):
+            found.get(ours, []).sort(key=lambda entry: _IN_TURN.index(_row(entry).kind))
         return {
             ours: entries if _row(entries[-1]).kind in _MANY else entries[-1:]
             for ours, entries in found.items()
@@ -129,6 +139,12 @@ def _taken(option: Option, row: Row, plan: Plan) -> Entry:
         if number is None or not int(number[1]):
             return Entry(option, Fate.WARNED, "it is no number above 0, so the default stands")
         return Entry(option, Fate.TAKEN, "", ours, f"{int(number[1])}{row.kind.value}")
+    if row.kind in _READ:
+        try:
+            return Entry(option, Fate.TAKEN, "", ours, _READ[row.kind](value))
+        except hook_actions.NoCommand as reason:
+            rule = RIGHTS if row.kind is Kind.NAMESPACES else PROGRAM
+            return Entry(option, Fate.REFUSED, str(reason), rule=rule)
     if row.kind is Kind.LOG and ":" in value:
         return Entry(option, Fate.WARNED, "a log is a file here; no line goes to a UDP address")
     if row.kind is Kind.VARIABLE:

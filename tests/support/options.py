@@ -68,6 +68,8 @@ VALUES: dict[str, tuple[str | None, Any]] = {
     "exec-as-emperor": ("h >x", ("h >x",)),
     "wrapper-override": ("/w", ("/w",)),
     "wrapper-fallback": ("/w", ("/w",)),
+    "namespaces": ("fs,net", ("mount", "net")),
+    "capability-bounding-set": ("CAP_KILL,bpf", ("kill", "bpf")),
     "pidfile": ("/p", ("/p",)),
     "log-file": ("/l", "/l"),
     "daemonize": ("/l", "/l"),

@@ -127,7 +127,7 @@ vassals-inherit:
         ("uwsgi --emperor $NOT_SET_HERE/v", "$NOT_SET_HERE is not set here; set it"),
         ("uwsgi --emperor $(pwd)/v", "its command line runs another command"),
         ("uwsgi --emperor /v --cron '1 2 3 4 5 x'", "cron = 1 2 3 4 5 x: make it a systemd timer"),
-        ("uwsgi --emperor /v --emperor-cap setuid", "write CapabilityBoundingSet= into the unit"),
+        ("uwsgi --emperor /v --unshare ipc", "write namespaces into the unit"),
     ],
 )
 def test_a_line_that_cannot_be_taken_is_told(line: str, told: str) -> None:

@@ -97,8 +97,8 @@ def test_a_router_is_a_vassal(make_daemon: MakeDaemon, tmp_path: Path) -> None:
 def test_a_config_that_would_do_harm_starts_nothing(
     make_daemon: MakeDaemon, tmp_path: Path
 ) -> None:
-    path = written(tmp_path / "emperor.ini", {"emperor": "/v", "mount-as-vassal": "proc none /x"})
+    path = written(tmp_path / "emperor.ini", {"emperor": "/v", "call-as-vassal": "setup"})
     daemon = make_daemon("--from", path, monitors=[]).launch()
     assert daemon.wait() == 2
-    assert f"{path}:3: mount-as-vassal = proc none /x: do it by exec-as-vassal" in daemon.log()
+    assert f"{path}:3: call-as-vassal = setup: do it by exec-as-vassal" in daemon.log()
     assert not os.path.exists(daemon.journal)

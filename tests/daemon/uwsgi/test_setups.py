@@ -121,9 +121,10 @@ logto = {folder}/emperor.log
     "namespaces and mounts": """\
 [uwsgi]
 emperor = {folder}/vassals
-emperor-use-clone = fs,net,pid  ## write namespaces into the unit
-mount-as-vassal = proc none /proc  ## do it by exec-as-vassal, or in a wrapper
-emperor-cap = sys_admin  ## write CapabilityBoundingSet= into the unit
+emperor-use-clone = fs,net,pid  ## make the namespace pid in a wrapper, by unshare(1)
+mount-as-vassal = proc none  ## write TYPE WHAT WHERE
+hook-as-vassal = putenv:A=B  ## write environment into [emperor]
+call-as-vassal = setup  ## do it by exec-as-vassal, or in a wrapper
 unshare = ipc  ## write namespaces into the unit
 """,
 }
