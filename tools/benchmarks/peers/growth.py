@@ -8,6 +8,7 @@ import argparse
 import itertools
 import json
 import random
+import resource
 import shutil
 import signal
 import statistics
@@ -35,7 +36,9 @@ FLEETS = (100, 1_000, 10_000)
 LENGTHS = (1_000, 1_000_000)  # events; the first is a new journal
 LONGEST = 10_000_000
 VASSALS = 200  # of each journal
-FILES = 20_000
+# Open files of the daemon. It has two for each vassal, so the limit says how many there can be.
+FILES = min(65_536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+MOST = (FILES - 200) // 200 * 100  # vassals
 TIMES = 5  # a change, a start
 SETTLED = 12.0  # seconds until a fleet is at rest
 IDLE = 10.0
@@ -115,7 +118,8 @@ class Growth:
                 cell.reason = "" if cell.runs else str(error)
 
     def fleet(self, count: int, settled: float, idle: float) -> None:
-        """A column of the first table."""
+        """A column of the first table; fewer vassals where the limit allows no more."""
+        count = min(count, MOST)
         with (
             self._column(self.fleets, f"{count:,} vassals") as note,
             self._place(count + self._times) as place,
@@ -298,7 +302,12 @@ def _measured(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
 
     vassal, how = compiled(folder)
     growth = Growth(vassal, asked.times, say)
-    found = {"made": time.strftime("%Y-%m-%d"), "machine": machine(folder), "vassal": how}
+    found: dict[str, Any] = {
+        "made": time.strftime("%Y-%m-%d"),
+        "machine": machine(folder),
+        "vassal": how,
+    }
+    found["files"] = FILES
     for count in sorted(asked.fleet or ()):
         growth.fleet(count, asked.settled, asked.idle)
     for events in sorted(asked.events or ()):
@@ -322,6 +331,7 @@ def _markdown(found: dict[str, Any], shown: dict[str, list[list[str]]]) -> str:
     head = (
         f"Measured on {found['made']} on {here['cores']} cores, with Python {here['python']} and"
         f" {here['file system']}.\nEach cell has the median, and in parentheses the least and the"
-        " most."
+        " most. A vassal takes"
+        f" two open files of the daemon, and {found['files']:,} are allowed."
     )
     return "\n\n".join([head, *map(page.grid, shown.values())])
