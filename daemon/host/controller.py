@@ -73,7 +73,7 @@ class Controller:
             if self._lacks_text(process, running_spec):
                 return
             process.use_spec(running_spec)
-            self._processes.note_change()
+            self._processes.note_change(process)
             process.reload_pending = True
             self._tasks.start("reload", process, self._reload)
         elif action.do == "stop":

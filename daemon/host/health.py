@@ -13,7 +13,7 @@ checked until it accepts again. The fold decides what follows.
 
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -68,7 +68,6 @@ class Health:
         self._commands = context.exec_checks
         self._lookups = context.lookups
         self._known: dict[Process, _Checked] = {}
-        self._changes = 0  # of the processes, that were taken in
         self._shares: dict[int | None, trio.Semaphore] = {}
 
     async def run(self) -> None:
@@ -76,22 +75,18 @@ class Health:
         while True:
             self._look(trio.current_time())
             await trio.sleep(_TICK)
-            if self._changes == self._processes.changes:
-                with trio.move_on_at(self._next()):
-                    await self._processes.wait_change()
+            with trio.move_on_at(self._next()):
+                await self._processes.wait_change()
 
     def _next(self) -> float:
         """Trio's time of the next check."""
         return min((checked.due for checked in self._known.values()), default=math.inf)
 
     def _look(self, now: float) -> None:
-        """Start what is due. A fleet without checks costs a look for each change of a process."""
-        candidates: Iterable[Process] = filter(self._processes.holds, self._known)
-        if self._changes != self._processes.changes:
-            candidates = self._processes
-        self._changes = self._processes.changes
+        """Start what is due. A process without a check costs one look, when it is new."""
+        changed = self._processes.take_changed()
         known: dict[Process, _Checked] = {}
-        for process in candidates:
+        for process in filter(self._processes.holds, changed.union(self._known)):
             with self._tasks.confined(process.name, "health"):
                 plan = health.plan(process.spec.settings)
                 if plan is not None:

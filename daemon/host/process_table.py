@@ -15,8 +15,8 @@ class ProcessTable:
 
     def __init__(self) -> None:
         self._by_name: dict[str, dict[int, Process]] = {}  # vassal -> attempt -> process
-        self.changes = 0  # processes that were added, or got another config
-        self._changed = trio.Event()
+        self._changed: set[Process] = set()  # those that were added, or got another config
+        self._any_changed = trio.Event()
 
     def get(self, vassal: str, attempt: int | None = None) -> Process | None:
         """The process of an attempt; without one the vassal's that is not to end, if it has one.
@@ -44,20 +44,27 @@ class ProcessTable:
     def add(self, process: Process) -> None:
         """From now on this is the process of its attempt."""
         self._by_name.setdefault(process.name, {})[process.attempt] = process
-        self.note_change()
+        self.note_change(process)
 
-    def note_change(self) -> None:
+    def note_change(self, process: Process) -> None:
         """A process was added, or runs with another config from now on."""
-        self.changes += 1
-        self._changed.set()
+        self._changed.add(process)
+        self._any_changed.set()
 
     async def wait_change(self) -> None:
-        """Return when a process is added or gets another config."""
-        self._changed = trio.Event()
-        await self._changed.wait()
+        """Return when there is a process that ``take_changed`` gives."""
+        while not self._changed:
+            self._any_changed = trio.Event()
+            await self._any_changed.wait()
+
+    def take_changed(self) -> set[Process]:
+        """The processes that were added or got another config since the last call."""
+        changed, self._changed = self._changed, set()
+        return changed
 
     def remove(self, process: Process) -> None:
         """Forget a process that is reaped."""
+        self._changed.discard(process)
         found = self._by_name[process.name]
         del found[process.attempt]
         if not found:
