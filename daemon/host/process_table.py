@@ -1,5 +1,6 @@
 """The processes that the daemon holds: one a vassal, or two in a replacement."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import trio
@@ -15,6 +16,7 @@ class ProcessTable:
 
     def __init__(self) -> None:
         self._by_name: dict[str, dict[int, Process]] = {}  # vassal -> attempt -> process
+        self._pids: Counter[int] = Counter()  # a pid may be another process's before ours is reaped
         self._changed: set[Process] = set()  # those that were added, or got another config
         self._any_changed = trio.Event()
 
@@ -44,6 +46,7 @@ class ProcessTable:
     def add(self, process: Process) -> None:
         """From now on this is the process of its attempt."""
         self._by_name.setdefault(process.name, {})[process.attempt] = process
+        self._pids[process.pid] += 1
         self.note_change(process)
 
     def note_change(self, process: Process) -> None:
@@ -65,6 +68,9 @@ class ProcessTable:
     def remove(self, process: Process) -> None:
         """Forget a process that is reaped."""
         self._changed.discard(process)
+        self._pids[process.pid] -= 1
+        if not self._pids[process.pid]:
+            del self._pids[process.pid]
         found = self._by_name[process.name]
         del found[process.attempt]
         if not found:
@@ -74,5 +80,5 @@ class ProcessTable:
         return iter([each for found in list(self._by_name.values()) for each in found.values()])
 
     def pids(self) -> set[int]:
-        """The pids of all leaders."""
-        return {process.pid for process in self}
+        """The pids of all leaders. May be called in a thread."""
+        return set(self._pids)
