@@ -43,8 +43,9 @@ class StrayWatch:
                     await threads.run_sync(self._look)
 
     def _look(self) -> None:
-        processes = [*self._processes, *self._preflights]
-        self._strays.look(self._orphans(), processes, self._unjournaled.marks)
+        others = self._orphans() - self._processes.pids() - self._preflights.pids
+        processes = [*self._processes, *self._preflights] if others else []
+        self._strays.look(others, processes, self._unjournaled.marks)
 
     def last_look(self) -> None:
         """Log which processes are left when all vassals have stopped. Blocks for a moment."""
