@@ -150,7 +150,7 @@ def _run(chosen: dict[str, Any], decided: Policy, start: _Start) -> None:
     control_path = os.path.abspath(chosen["control"] or chosen["journal"] + ".sock")
     with contextlib.ExitStack() as stack:
         keeper = stack.enter_context(contextlib.closing(KeeperLink.from_environment()))
-        notifier = Notifier()
+        notifier = Notifier(main=keeper.pid)
         max_step = _nanoseconds(chosen["max_clock_step"])
         opened, witness = _opened(chosen, control_path, keeper, notifier, max_step)
         journal, fleet, holder, listener = opened

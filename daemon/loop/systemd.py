@@ -1,8 +1,15 @@
-"""sd_notify(3): telling systemd how the daemon is. Without systemd it does nothing."""
+"""sd_notify(3): telling systemd how the daemon is. Without systemd it does nothing.
+
+The main process of the unit is the keeper, and systemd hears that one alone (NotifyAccess=main).
+Otherwise a tenant's process could stop the whole unit, by WATCHDOG=trigger. So a daemon that is
+root speaks for its keeper, as sd_pid_notify(3) does. The kernel lets only CAP_SYS_ADMIN do that.
+A daemon of another user speaks for itself, and its unit needs NotifyAccess=all.
+"""
 
 import contextlib
 import os
 import socket
+import struct
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -14,12 +21,17 @@ _OFTEN: Final = 1.0  # seconds between two looks at the status, at least
 
 
 class Notifier:
-    """Sends states to the socket that systemd names in the environment."""
+    """Sends states to the socket that systemd names in the environment, for the process ``main``.
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    A ``main`` of 0 is the daemon itself.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ, main: int = 0) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "")
         if self._address.startswith("@"):
             self._address = "\0" + self._address[1:]
+        # struct ucred
+        self._sender = struct.pack("3i", main or os.getpid(), os.geteuid(), os.getegid())
         self._told: dict[str, str] = {}
         self._stale = trio.Event()  # the status may be another one
         watched = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
@@ -34,7 +46,12 @@ class Notifier:
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, kind) as sender:
             # A path in a reason may have a line end, which would begin another state.
-            sender.sendto("\n".join(map(shown, states)).encode(), self._address)
+            text = "\n".join(map(shown, states)).encode()
+            credentials = socket.SOL_SOCKET, socket.SCM_CREDENTIALS, self._sender
+            try:
+                sender.sendmsg([text], [credentials], 0, self._address)
+            except PermissionError:
+                sender.sendto(text, self._address)
 
     async def keep_alive(self) -> None:
         """Feed the watchdog while the event loop turns; returns at once where there is none."""
