@@ -7,6 +7,8 @@ The fold decides on orders and time limits. When a stop takes too long, the fold
 """
 
 import contextlib
+import heapq
+import itertools
 import logging
 import math
 import os
@@ -54,6 +56,10 @@ class Controller:
         self._config_text = context.config_text
         # Orders to stop that were sent, in order: when each is to have been read.
         self._stops: deque[tuple[float, Process]] = deque()
+        self._reloads: list[tuple[float, int, Process]] = []  # when to look at each, soonest first
+        self._numbers = itertools.count()
+        self._reload_is_watched = trio.Event()
+        self._watches_reloads = False
         self._watches_stops = False
 
     def begin(self) -> None:
@@ -61,7 +67,7 @@ class Controller:
         for process in self._processes:
             self._readiness.watch(process)
             if process.speaks and process.orders.unsure:
-                self._tasks.start("reload", process, self._watch_reload)
+                self._watch_reload(process)
 
     def order(self, action: Action, running_spec: Spec | None) -> None:
         """Give an order. Returns at once."""
@@ -117,7 +123,7 @@ class Controller:
         if self._send(process, emperor_protocol.RELOAD):
             process.is_up = False
             process.accepted_at = -math.inf  # the program that it loads now has not accepted yet
-            await self._watch_reload(process)
+            self._watch_reload(process)
         else:
             process.reload_signalled_at = trio.current_time()
             if process.notify is not None:
@@ -125,14 +131,37 @@ class Controller:
             signal_program(process, process.reload_signal)
             self._readiness.watch_reload(process)
 
-    async def _watch_reload(self, process: Process) -> None:
-        """Report a process as deaf if it has not read the order shortly before its time is over."""
+    def _watch_reload(self, process: Process) -> None:
+        """Report a process as deaf if it has not read the order shortly before its time is over.
+
+        Returns at once. One task watches all: a task for each would take 10 KB until then.
+        """
         patience = self._policy().start_patience
         if process.orders.unsure:
             patience *= _UNSURE
         elif process.suspected:
             patience = min(patience, _SUSPECTED)
-        await trio.sleep(max(patience - 2 * SETTLING - _MARGIN, patience / 2))
+        due = trio.current_time() + max(patience - 2 * SETTLING - _MARGIN, patience / 2)
+        heapq.heappush(self._reloads, (due, next(self._numbers), process))
+        self._reload_is_watched.set()
+        if not self._watches_reloads:
+            self._watches_reloads = True
+            self._tasks.nursery.start_soon(self._watch_reloads)
+
+    async def _watch_reloads(self) -> None:
+        try:
+            while self._reloads:
+                self._reload_is_watched = trio.Event()
+                with trio.move_on_at(self._reloads[0][0]) as waited:
+                    await self._reload_is_watched.wait()  # its time may be over earlier
+                if waited.cancelled_caught:
+                    _, _, process = heapq.heappop(self._reloads)
+                    with self._tasks.confined(process.name, "reload"):
+                        self._look_at_reload(process)
+        finally:
+            self._watches_reloads = False
+
+    def _look_at_reload(self, process: Process) -> None:
         if not self._processes.holds(process) or process.end_ordered:
             return
         if process.control is not None and process.orders.ignored(process.control):
