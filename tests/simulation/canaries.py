@@ -262,7 +262,7 @@ def _punishes_no_lateness(fleet: Fleet, event: Event) -> list[Action]:
     return actions
 
 
-def _punishes_reloads(fleet: Fleet, event: Event) -> list[Action]:
+def punishes_reloads(fleet: Fleet, event: Event) -> list[Action]:
     """A program that died of its reload is punished for it."""
     body: Any = event.body
     if event.kind == "exited" and body.reload:
@@ -413,7 +413,6 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     ),
     "silence is overlooked": (overlooks("heartbeat_lost"), ("settles", "who hangs is ended")),
     "deafness is overlooked": (overlooks("vassal_deaf"), ("settles",)),
-    "reloads are punished": (_punishes_reloads, ("started at once",)),
     "refused configs are taken": (_takes_refused, (REFUSED, "stopped for a reason")),
     "changes are not checked first": (_starts_unchecked, (REFUSED,)),
     "verdicts are overlooked": (overlooks("preflight_passed"), ("settles",)),

@@ -16,7 +16,14 @@ from emperord.daemon.loop.shell import Shell
 from support.effort import examples
 
 from .approvals import REFUSED
-from .canaries import CANARIES, FOLDS, forgets_failed_replacements, overlooks, planted
+from .canaries import (
+    CANARIES,
+    FOLDS,
+    forgets_failed_replacements,
+    overlooks,
+    planted,
+    punishes_reloads,
+)
 from .rollout_canaries import ROLLOUTS
 from .script import MOMENTS, Script, Step, write
 from .shrink import Failure, shrunk, trouble
@@ -257,6 +264,17 @@ def test_a_replacement_that_failed_and_is_forgotten_is_caught() -> None:
         found = trouble(script)
     assert found is not None
     assert found.rule == REFUSED
+    assert trouble(script) is None
+
+
+def test_a_reload_that_is_punished_is_caught() -> None:
+    """Few seeds reload a program that SIGHUP ends, while nothing else happens."""
+    steps = (Step(0.0, "put", "rows", "a.ini fragile"), Step(2.0, "touch", "rows", "a.ini"))
+    script = Script(1, steps, length=10.0, max_starting=1, graceful=False)
+    with planted(punishes_reloads):
+        found = trouble(script)
+    assert found is not None
+    assert found.rule == "started at once"
     assert trouble(script) is None
 
 
