@@ -43,13 +43,14 @@ def of_mount(value: str) -> str:
     options = [_OPTIONS[flag] for flag in flags if flag in _OPTIONS] + words[4:]
     command = ["mount"]
     if moves and moves[0] in _PROPAGATION:
-        return shlex.join([*command, f"--make-{'r' * recursive}{moves[0]}", where])
+        return shlex.join([*command, f"--make-{'r' * recursive}{moves[0]}", "--", where])
     if options:
         command += ["-o", ",".join(options)]
     if moves:
-        return shlex.join([*command, f"--{'r' * recursive * (moves[0] == 'bind')}{moves[0]}",
-                           what, where])  # fmt: skip
-    return shlex.join([*command, "-t", kind, what, where])
+        command.append(f"--{'r' * recursive * (moves[0] == 'bind')}{moves[0]}")
+    else:
+        command += ["-t", kind]
+    return shlex.join([*command, "--", what, where])
 
 
 def of_umount(value: str) -> str:
@@ -58,7 +59,7 @@ def of_umount(value: str) -> str:
     flags = text.split(",") if text else []
     if unknown := [flag for flag in flags if flag not in _UMOUNT]:
         raise NoCommand(f"{unknown[0]!r} is no flag of an umount; remove it")
-    return shlex.join(["umount", *dict.fromkeys(_UMOUNT[flag] for flag in flags), where])
+    return shlex.join(["umount", *dict.fromkeys(_UMOUNT[flag] for flag in flags), "--", where])
 
 
 def of_hook(value: str) -> str:
@@ -66,6 +67,8 @@ def of_hook(value: str) -> str:
     action, colon, argument = value.partition(":")
     if not colon:
         raise NoCommand("write ACTION:ARGUMENT, as exec:COMMAND")
+    if action.startswith("!"):  # uWSGI writes its argument to no log
+        raise NoCommand("a command that fails is told: keep its secret in a file, and write exec:")
     if action not in _ACTIONS:
         raise NoCommand(_ADVICE.get(action, "no command can do that; write exec:COMMAND"))
     return _ACTIONS[action](argument)
@@ -102,25 +105,26 @@ def _written(sign: str, end: str) -> Callable[[str], str]:
 
 def _chmod(argument: str) -> str:
     file, mode = _two(argument, "FILE MODE")
-    return f"chmod {shlex.quote(mode)} {file}"
+    return f"chmod -- {shlex.quote(mode)} {file}"
 
 
 def _chown(argument: str) -> str:
+    """Also for chown2, which does not take a number without an account."""
     file, owner = _two(argument, "FILE USER GROUP")
     user, group = _two(owner, "FILE USER GROUP")
-    return f"chown {user}:{shlex.quote(group)} {file}"
+    return f"chown -- {user}:{shlex.quote(group)} {file}"
 
 
 _ACTIONS: Final[dict[str, Callable[[str], str]]] = {
     "exec": str,
-    "safeexec": lambda argument: f"({argument}) || true",
+    "safeexec": lambda argument: f"/bin/sh -c {shlex.quote(argument)} || true",
     "mount": of_mount,
     "umount": of_umount,
-    "mkdir": _simple("mkdir"),
-    "unlink": _simple("unlink"),
+    "mkdir": _simple("mkdir --"),
+    "unlink": _simple("unlink --"),
     "print": _simple("printf '%s\\n'"),
     "log": _simple("printf '%s\\n'"),
-    "hostname": _simple("hostname"),
+    "hostname": _simple("hostname --"),
     "create": _simple(": >"),
     "creat": _simple(": >"),
     "write": _written(">", ""),
@@ -129,6 +133,7 @@ _ACTIONS: Final[dict[str, Callable[[str], str]]] = {
     "appendn": _written(">>", "\\n"),
     "chmod": _chmod,
     "chown": _chown,
+    "chown2": _chown,
 }
 _SETTING: Final = "write {} into [emperor] of a file for vassal-defaults"
 _ADVICE: Final = {

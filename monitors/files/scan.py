@@ -84,6 +84,7 @@ class Scan:
         self.put_off: dict[str, int] = {}
         # A file may change without an event of its directory: it has hard links, or a mount.
         self.has_blind_spots = False
+        self._instances: dict[str, set[str]] = {}  # folder -> templates that have instances in it
 
     def folder(self, folder: ConfigFolder, directory: int) -> Iterator[None]:
         """Take in one folder, open as ``directory``. Raises OSError if it cannot be listed."""
@@ -184,7 +185,9 @@ class Scan:
             if state.record is not record:
                 self.fresh.add(name)
         elif isinstance(state, Absent):
-            if names.is_template(file) and (folder.given or not _has_instance(directory, file)):
+            if names.is_template(file) and (
+                folder.given or not self._has_instance(folder, directory, file)
+            ):
                 self.refused[names.shown(name)] = _TEMPLATE
                 return
             what = folder.given and named_files.kind(directory, file, follow=not self._tyrant)
@@ -196,6 +199,16 @@ class Scan:
                 self._keep(name, record)
         elif isinstance(state, Unsettled):
             self._keep(name, record)
+
+    def _has_instance(self, folder: ConfigFolder, directory: int, template: str) -> bool:
+        """Whether an instance of the template is beside it. A folder is listed once a scan."""
+        if folder.path not in self._instances:
+            self._instances[folder.path] = {
+                file.partition("@")[0]
+                for file in os.listdir(directory)
+                if file.endswith(self._extensions) and names.instance(file)
+            }
+        return template.partition("@")[0] in self._instances[folder.path]
 
     def _keep(self, name: str, record: Record | None) -> None:
         if record is None:
@@ -225,12 +238,6 @@ def misfit(folder: ConfigFolder, found: Found, options: MonitorOptions) -> str |
         return None
     what = named_files.misfit(folder.only or "", found.content, templates=options.templates)
     return None if what is None else f"it {what}"
-
-
-def _has_instance(directory: int, template: str) -> bool:
-    """Whether an instance of the template is beside it."""
-    prefix = template.rpartition("@")[0] + "@"
-    return any(name.startswith(prefix) and names.instance(name) for name in os.listdir(directory))
 
 
 def _may_be_config(directory: int, file: str, *, follow: bool) -> bool:

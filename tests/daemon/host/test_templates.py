@@ -1,9 +1,12 @@
 """Templates: ``app@.ini`` is no vassal, and each link ``app@one.ini`` to it is one."""
 
+import os
 from functools import partial
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from emperord.daemon.main import main
 from emperord.monitors import names, settings
 from support import processes
 from support.serving import serving
@@ -96,3 +99,23 @@ def test_a_template_without_an_instance_is_told_until_it_has_one(make_daemon: Ma
     (daemon.vassals / "app@one.ini").symlink_to("app@.ini")
     daemon.phase("app@one.ini", "ready")
     daemon.stop()
+
+
+def test_a_folder_of_templates_is_listed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for each of them, thousands of a tenant's would delay all other vassals."""
+    for number in range(50):
+        (tmp_path / f"t{number}@.ini").write_text("x")
+    (tmp_path / "t1@one.ini").symlink_to("t1@.ini")
+    listed: list[object] = []
+    list_folder = os.listdir
+
+    def noted(folder: int) -> list[str]:
+        listed.append(folder)
+        return list_folder(folder)
+
+    monkeypatch.setattr("emperord.monitors.files.scan.os.listdir", noted)
+    result = CliRunner().invoke(main, ["--check", "--as-root", str(tmp_path)])
+    assert result.output.count("it is a template without an instance") == 49, result.output
+    assert len(listed) == 1

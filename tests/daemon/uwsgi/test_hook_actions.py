@@ -8,16 +8,17 @@ from emperord.daemon.uwsgi import hook_actions, plan
 from emperord.daemon.uwsgi.reader import Option
 
 MOUNTS = {
-    "proc none /proc": "mount -t proc none /proc",
-    "tmpfs none /a nosuid,ro size=1m": "mount -o nosuid,ro,size=1m -t tmpfs none /a",
-    "none /a /b bind": "mount --bind /a /b",
-    "none /a /b bind,rec": "mount --rbind /a /b",
-    "none /a /b bind,ro": "mount -o ro --bind /a /b",
-    "none /a /b move": "mount --move /a /b",
-    "none none / rec,private": "mount --make-rprivate /",
-    "none none / shared": "mount --make-shared /",
-    "none none /a remount,ro": "mount -o remount,ro -t none none /a",
-    "tmpfs none /a;b": "mount -t tmpfs none '/a;b'",
+    "proc none /proc": "mount -t proc -- none /proc",
+    "tmpfs none /a nosuid,ro size=1m": "mount -o nosuid,ro,size=1m -t tmpfs -- none /a",
+    "none /a /b bind": "mount --bind -- /a /b",
+    "none /a /b bind,rec": "mount --rbind -- /a /b",
+    "none /a /b bind,ro": "mount -o ro --bind -- /a /b",
+    "none /a /b move": "mount --move -- /a /b",
+    "none none / rec,private": "mount --make-rprivate -- /",
+    "none none / shared": "mount --make-shared -- /",
+    "none none /a remount,ro": "mount -o remount,ro -t none -- none /a",
+    "tmpfs none /a;b": "mount -t tmpfs -- none '/a;b'",
+    "tmpfs none -a": "mount -t tmpfs -- none -a",
 }
 
 
@@ -30,10 +31,10 @@ def test_a_mount_is_mount_8(line: str, command: str) -> None:
 @pytest.mark.parametrize(
     ("line", "command"),
     [
-        ("/a", "umount /a"),
-        ("/a detach", "umount -l /a"),
-        ("/a force,rec,recursive", "umount -f -R /a"),
-        ("$(x)", "umount '$(x)'"),
+        ("/a", "umount -- /a"),
+        ("/a detach", "umount -l -- /a"),
+        ("/a force,rec,recursive", "umount -f -R -- /a"),
+        ("$(x)", "umount -- '$(x)'"),
     ],
 )
 def test_an_umount_is_umount_8(line: str, command: str) -> None:
@@ -48,6 +49,7 @@ FILES = {
     "creat": ("creat:{}", ""),
     "exec": ("exec:printf x > {}", "x"),
     "safeexec": ("safeexec:printf x > {}; false", "x"),
+    "safeexec with a comment": ("safeexec:printf x > {}; false # it may fail", "x"),
     "chmod": ("chmod:{} 600", "old"),
     "print": ("print:hello", "old"),
 }
@@ -76,6 +78,7 @@ def test_an_action_does_what_uwsgis_does(line: str, text: str, tmp_path: Path) -
         ("putenv:A=B", "write environment into [emperor]"),
         ("callint:setup 1", "no command can do that"),
         ("exec", "write ACTION:ARGUMENT"),
+        ("!exec:log in", "a command that fails is told"),
     ],
 )
 def test_others_are_refused_with_advice(line: str, reason: str) -> None:
@@ -93,4 +96,4 @@ def test_they_run_in_the_order_of_uwsgi() -> None:
     ]
     made = plan.make(Option(key, value, "emperor.ini", 1, value) for key, value in lines)
     values = [entry.value for entry in made.values()["exec-as-vassal"]]
-    assert values == ["first", "mount -t proc none /proc", "umount /a", "last"]
+    assert values == ["first", "mount -t proc -- none /proc", "umount -- /a", "last"]
