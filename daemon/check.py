@@ -141,7 +141,7 @@ def _would_run(name: str, seen: contract.Seen, policy: Policy, source: str) -> t
         return True, f"barred: {spawn.error_text(error)[0]}"
     missing = uwsgi_plugins.lacks(spec, seen.content, policy)
     if any(each.needed for each in missing):
-        return True, f"would end at once: {missing[0].text}"
+        return True, f"would end at once: {'; '.join(each.text for each in missing)}"
     line = shlex.join(words) + "".join(f"  (warning: {each.text})" for each in missing)
     if spec.socket is not None:
         theft = seen.content is not None and binds_itself(seen.content, spec.socket)

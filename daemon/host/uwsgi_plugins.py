@@ -121,7 +121,10 @@ def _installed(path: str, _: int) -> list[str]:
 
 
 def _lacks_of(path: str, spec: Spec, asked: Asked, *, own_folders: bool) -> list[Lack] | None:
-    """The plugins that this binary will not find; None where that cannot be told."""
+    """The plugins that this binary will not find, those that end uWSGI first.
+
+    None where that cannot be told.
+    """
     if not asked:
         return []
     names = [(key, name) for key, value in asked if "dir" not in key for name in _names(value)]
@@ -140,15 +143,15 @@ def _lacks_of(path: str, spec: Spec, asked: Asked, *, own_folders: bool) -> list
     elif os.path.isabs(binary.folder):
         folders = [binary.folder]
     loaded = _named_after(path)
-    missing = {
-        name: key
-        for key, name in names[:_MOST]
-        if name not in loaded
-        and not binary.has(name)
-        and not any(os.path.exists(os.path.join(each, f"{name}_plugin.so")) for each in folders)
-    }
+    first = sorted(names[:_MOST], key=lambda pair: not pair[0].startswith("need"))
+    missing: dict[str, str] = {}
+    for key, name in first:
+        if name in loaded or binary.has(name):
+            continue
+        if not any(os.path.exists(os.path.join(each, f"{name}_plugin.so")) for each in folders):
+            missing.setdefault(name, key)
     return [
-        Lack(_text(path, key, name, binary), key.startswith("need"))
+        Lack(_text(path, key, name, binary, spec), key.startswith("need"))
         for name, key in missing.items()
     ]
 
@@ -194,11 +197,12 @@ def _read(path: str, mtime: int, inode: int) -> _Binary | None:
     return _Binary(frozenset(name.decode() for name in _SYMBOL.findall(text)), folder)
 
 
-def _text(path: str, key: str, name: str, binary: _Binary) -> str:
+def _text(path: str, key: str, name: str, binary: _Binary, spec: Spec) -> str:
     family = re.sub(r"\d+$", "", name)
     has = f" has {family} built in and" if binary.has(family) else " has"
     other = shutil.which(f"uwsgi_{name}")
     do = [] if has == " has" else [f"remove {key} = {name}"]
     do += [f"give --uwsgi {other}"] if other else []
-    do = do or [f"install it in {binary.folder}, or give --uwsgi another one"]
+    folder = os.path.normpath(os.path.join(spec.cwd or "", binary.folder))
+    do = do or [f"install it in {shown(folder)}, or give --uwsgi another one"]
     return f"this uwsgi ({shown(path)}){has} no plugin {name}: {', or '.join(do)}"

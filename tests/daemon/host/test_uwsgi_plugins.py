@@ -65,6 +65,26 @@ def test_files_of_plugins_are_found(tmp_path: Path) -> None:
     assert lacking(text, cwd=tmp_path) == []
 
 
+def test_the_folder_of_plugins_is_named_as_the_vassal_sees_it(tmp_path: Path) -> None:
+    folder = uwsgi_plugins._read(UWSGI, 0, 0)
+    assert folder is not None
+    place = os.path.normpath(tmp_path / folder.folder)
+    (told,) = lacking("[uwsgi]\nplugins = mine", cwd=tmp_path)
+    assert told.endswith(f"no plugin mine: install it in {place}, or give --uwsgi another one")
+
+
+def test_those_that_end_uwsgi_are_told_first(tmp_path: Path) -> None:
+    spec = Spec(ts=1, config="0" * 64, path="/v/a.ini", cwd=str(tmp_path))
+    text = b"[uwsgi]\nneed-plugin = hers\nplugins = mine,hers\nneed-plugins = his"
+    found = uwsgi_plugins.lacks(spec, text, Policy())
+    names = [each.text.partition(" no plugin ")[2].partition(":")[0] for each in found]
+    assert list(zip(names, [each.needed for each in found], strict=True)) == [
+        ("hers", True),
+        ("his", True),
+        ("mine", False),
+    ]
+
+
 def test_another_binary_is_named_and_its_name_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,8 +176,14 @@ def test_check_and_the_failed_start_tell_it(make_daemon: MakeDaemon) -> None:
     app = Application(daemon.vassals)
     (daemon.vassals / "a.ini").write_text(app.config("one", need_plugins="python3"))
     (daemon.vassals / "b.ini").write_text(app.config("one", plugins="python3"))
+    more = app.config("one", plugins="python3", need_plugins="hers,his")
+    (daemon.vassals / "c.ini").write_text(more)
     daemon.launch("--check")
     assert daemon.wait() == 1
+    (line,) = (each for each in daemon.log().splitlines() if "c.ini: would end at once" in each)
+    places = [line.index(f"no plugin {name}: ") for name in ("hers", "his", "python3")]
+    assert places == sorted(places)
+    (daemon.vassals / "c.ini").unlink()
     assert f"  a.ini: would end at once: this uwsgi ({UWSGI}) {PYTHON3}" in daemon.log()
     assert f"  (warning: this uwsgi ({UWSGI}) {PYTHON3}" in daemon.log()
     (daemon.vassals / "b.ini").unlink()
