@@ -15,7 +15,8 @@ from ..monitors.names import shown
 from .config_file import CONTRADICT, FROM
 from .migrating import uwsgi_lines
 from .migrating.found import Refused
-from .migrating.kinds import SUPERVISORD, kind_of
+from .migrating.kinds import SUPERVISORD, UNIT, kind_of
+from .migrating.uwsgi_calls import Started
 from .uwsgi import as_yaml, command_line, reader
 from .uwsgi.command_line import Mistaken
 from .uwsgi.emperor_options import Fate
@@ -32,6 +33,10 @@ _PROGRAMS: Final = re.compile(
     r"^\[(?:program|fcgi-program|eventlistener|include)\b.*\]", re.MULTILINE
 )
 _GIVEN: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+
+
+class _Flawed(click.BadParameter):
+    """A command line of uWSGI that cannot be taken: it may be an Emperor's."""
 
 
 def load(context: click.Context, path: str) -> Plan | None:
@@ -92,7 +97,10 @@ def is_config(path: str) -> bool:
         return False
     try:
         return _has_monitor(_started(path))
-    except (click.BadParameter, Unreadable):
+    except (_Flawed, Unreadable):
+        # A unit with a flaw may start an Emperor, and that is no vassal.
+        return kind == UNIT or (kind is None and uwsgi_lines.runs_uwsgi(text))
+    except click.BadParameter:
         # No other reader would take it, so its flaw is told.
         return kind is None and uwsgi_lines.runs_uwsgi(text)
 
@@ -136,7 +144,9 @@ def _started(path: str) -> Plan:
             text = opened.read(LARGEST)
     try:
         found = uwsgi_lines.find(file, text, os.environ)
-    except (Refused, OSError) as flaw:
+    except Refused as flaw:
+        raise _Flawed(str(flaw)) from None
+    except OSError as flaw:
         raise click.BadParameter(str(flaw)) from None
     flaws: list[str] = []
     plans = []
@@ -151,9 +161,9 @@ def _started(path: str) -> Plan:
     if len(emperors) == 1:
         return emperors[0]
     if flaws:
-        raise click.BadParameter(flaws[0])
+        raise _Flawed(flaws[0])
     many = f"starts {len(emperors)} emperors" if emperors else "starts no emperor of uWSGI"
-    raise click.BadParameter(
+    raise (_Flawed if emperors else click.BadParameter)(
         f"{shown(file)} {many}; give a config, or a command line: --from 'uwsgi --emperor DIR'"
     )
 
@@ -165,7 +175,7 @@ def _readable(path: str) -> TextIO:
         raise click.BadParameter(f"{shown(path)} cannot be read: {error.strerror}") from None
 
 
-def _plan(file: str, found: uwsgi_lines.Started) -> Plan:
+def _plan(file: str, found: Started) -> Plan:
     """The options of a command line, and of what stands around it, which uWSGI sees first or last.
 
     A user of the unit comes last: uWSGI runs as that user, and ignores its own uid then.
@@ -173,8 +183,16 @@ def _plan(file: str, found: uwsgi_lines.Started) -> Plan:
     users = [each for each in found.around if each.option in ("uid", "gid")]
     first = [each for each in found.around if each.option and each not in users]
     line = 0 if file == _COMMAND_LINE else found.line
-    given = [reader.Given(each.line, each.option, each.value) for each in first]
-    given += [reader.Given(line, *pair) for pair in command_line.options(found.words)]
+    folder, given = "", []
+    for each in first:
+        value = each.value
+        if each.option == "chdir":
+            value = folder = os.path.join(folder, value)
+        given.append(reader.Given(each.line, each.option, value))
+    given += [
+        reader.Given(line, key, command_line.beginning_in(folder, key, value))
+        for key, value in command_line.options(found.words)
+    ]
     given += [reader.Given(each.line, each.option, each.value) for each in users]
     plan = make(reader.read_given(file, given))
     plan.entries += [

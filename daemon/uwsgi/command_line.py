@@ -33,6 +33,9 @@ _FLAGS: Final = frozenset((
 ))  # fmt: skip
 
 
+_OF_FOLDER: Final = ("config", "ini", "xml", "yaml", "yml", "json", "include", "inherit", "chdir")
+
+
 class Mistaken(Exception):
     """A command line that uWSGI would not take either; the text says why."""
 
@@ -61,6 +64,13 @@ def options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield key, "true"
         else:
             raise Mistaken(f"--{key} has no value")
+
+
+def beginning_in(folder: str, key: str, value: str) -> str:
+    """The value of an option that names a config, or the next folder, below the folder."""
+    if key not in _OF_FOLDER or "://" in value or value.startswith(":"):
+        return value
+    return os.path.join(folder, value)
 
 
 def _short(word: str) -> tuple[str, str, str]:

@@ -1,5 +1,6 @@
 """Emperors that a command line starts: in a unit, in a job of Upstart, in a script, on its own."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,22 @@ REGION=north nohup uwsgi \\
 nginx -g 'daemon off;'
 """,
 }
+
+
+INIT = """\
+#!/bin/sh
+DAEMON=/usr/bin/uwsgi
+OPTS='--emperor /v --master'
+WHO=web
+case $1 in
+start)
+    start-stop-daemon -S -q -c $WHO -x $DAEMON -- $OPTS
+    ;;
+stop)
+    start-stop-daemon --stop -x $DAEMON
+    ;;
+esac
+"""
 
 
 def check(*arguments: str) -> Result:
@@ -128,6 +145,9 @@ vassals-inherit:
         ("uwsgi --emperor $(pwd)/v", "its command line runs another command"),
         ("uwsgi --emperor /v --cron '1 2 3 4 5 x'", "cron = 1 2 3 4 5 x: make it a systemd timer"),
         ("uwsgi --emperor /v --unshare ipc", "write namespaces into the unit"),
+        ("uwsgi --emperor '/v", "a quote in its command line has no end: uwsgi --emperor '/v"),
+        ('uwsgi --emperor /v "$@"', "$@ is not known here; give the command line itself"),
+        ("uwsgi --emperor ${SITES%/}", "${SITES%/} is not known here; give the command line"),
     ],
 )
 def test_a_line_that_cannot_be_taken_is_told(line: str, told: str) -> None:
@@ -167,3 +187,89 @@ def test_a_comment_behind_a_value_is_told(tmp_path: Path) -> None:
     assert [line.count(told) for line in lines if str(path) in line] == [1, 1]  # each is told
     migrated = CliRunner().invoke(main, ["--migrate", str(path)]).stdout
     assert f'# {path}:2: emperor = /v  ; the sites\n#   {told}\n- "/v  ; the sites"\n' in migrated
+
+
+def migrated(tmp_path: Path, text: str, name: str = "start.sh") -> list[str]:
+    """The lines for --config that are no comments."""
+    path = tmp_path / name
+    path.write_text(text)
+    done = CliRunner().invoke(main, ["--migrate", str(path)])
+    assert done.exit_code == 0, done.stderr
+    return [line for line in done.stdout.splitlines() if not line.startswith("#")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cd {folder} && uwsgi --emperor v",
+        "cd {folder}/x\ncd ..\nuwsgi --emperor v",
+        "(cd {folder}; exec uwsgi --emperor v)",
+        'HERE={folder}\ncd "$HERE" || exit 1\nuwsgi --ini emperor.ini',
+        "su -c 'cd {folder} && exec uwsgi --emperor v' root",
+        "start-stop-daemon -S --chdir {folder} -x /usr/bin/uwsgi -- --emperor v",
+        "[Service]\nWorkingDirectory={folder}\nExecStart=/usr/bin/uwsgi --ini emperor.ini\n",
+    ],
+)
+def test_relative_paths_begin_in_the_folder_of_the_script(text: str, tmp_path: Path) -> None:
+    (tmp_path / "emperor.ini").write_text("[uwsgi]\nemperor = v\n")
+    (tmp_path / "x").mkdir()
+    name = "start.service" if text.startswith("[") else "start.sh"
+    lines = migrated(tmp_path, text.replace("{folder}", str(tmp_path)), name)
+    (monitor,) = (line for line in lines if line.startswith("- "))
+    assert Path(os.path.normpath(monitor[2:].strip('"'))) == tmp_path / "v"
+
+
+@pytest.mark.parametrize(
+    ("text", "user"),
+    [
+        ("sudo -u web uwsgi --emperor /v", "web"),
+        ("sudo -n -H --user=web -g www uwsgi --emperor /v", "web:www"),
+        ("sudo -uweb -- uwsgi --emperor /v", "web"),
+        ('su - web -c "uwsgi --emperor /v"', "web"),
+        ("su -s /bin/sh -c 'exec uwsgi --emperor /v' web", "web"),
+        ("runuser -u web -- uwsgi --emperor /v", "web"),
+        ("nice -n 5 setuidgid web uwsgi --emperor /v", "web"),
+        ("start-stop-daemon -S --chuid web:www --exec /usr/bin/uwsgi -- --emperor /v", "web:www"),
+        (INIT, "web"),
+    ],
+)
+def test_the_user_before_the_command_is_taken(text: str, user: str, tmp_path: Path) -> None:
+    assert migrated(tmp_path, text) == ["monitor:", "- /v", f"user: {user}"]
+
+
+def test_commands_beside_are_told_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "start.sh"
+    path.write_text(
+        "umask 077\nulimit -n 9000\n. /etc/default/sites\n[ -d /v ] || exit 1\n"
+        "cd $(dirname $0)\nmkdir -p /run/s && uwsgi --emperor /v && touch /run/up\n"
+    )
+    told = CliRunner().invoke(main, ["--migrate", str(path)]).stdout
+    found = [line for line in told.splitlines() if line.startswith(f"# {path}:")]
+    names = [line.removeprefix(f"# {path}:").partition(" = ")[0] for line in found]
+    assert names == [
+        "6: emperor", "1: umask", "2: ulimit", "3: .", "5: cd", "6: mkdir", "6: touch",
+    ]  # fmt: skip
+    assert "#   warned of: write UMask= into the unit\n" in told
+    assert "#   warned of: it is not run; let ExecStartPre= of the unit do it\n" in told
+    assert "relative paths begin where emperor starts" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("/usr/bin/uwsgi --ini /etc/uwsgi/none.ini", "/etc/uwsgi/none.ini cannot be read"),
+        ("/usr/bin/uwsgi --emperor /v $NOT_SET_HERE", "$NOT_SET_HERE is not set here"),
+        ("/bin/sh -c 'exec uwsgi --emperor \"$1\"'", "$1 is not known here"),
+        ("uwsgi --emperor /a ; uwsgi --emperor /b", "starts 2 emperors"),
+    ],
+)
+def test_a_unit_of_an_emperor_with_a_flaw_becomes_no_vassal(
+    line: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sites.service").write_text(f"[Service]\nExecStart={line}\n")
+    done = CliRunner().invoke(main, ["--migrate", "sites.service"])
+    assert done.exit_code == 2
+    assert told in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["sites.service"]
+    assert told in check("--from", "sites.service").stderr
