@@ -47,10 +47,10 @@ def load(context: click.Context, path: str) -> Plan | None:
         raise click.UsageError(CONTRADICT)
     plan = _read(path)
     if refused := plan.with_fate(Fate.REFUSED):
-        lines = "".join(f"\n  {entry} ({entry.rule})" for entry in refused)
+        lines = "".join(dict.fromkeys(f"\n  {entry} ({entry.rule})" for entry in refused))
         if warned := plan.with_fate(Fate.WARNED):
             lines += "\nThese are not taken either, and need not be removed:"
-            lines += "".join(f"\n  {entry}" for entry in warned)
+            lines += "".join(dict.fromkeys(f"\n  {entry}" for entry in warned))
         raise click.BadParameter(
             f"ignoring these lines would do harm: see to them and remove them, or start by --config"
             f" with the output of --migrate{lines}"
@@ -115,9 +115,9 @@ def enter(plan: Plan) -> None:
     os.environ.update(plan.environment)
     if os.geteuid() != 0 and any(ours in plan.values() for ours in ("user", "as-root")):
         log.warning("--from: uid and gid do nothing, as this daemon is not root's")
-    for entry in plan.entries:
-        if entry.note or entry.fate is Fate.WARNED:
-            log.warning("--from: %s", entry)
+    warned = (entry for entry in plan.entries if entry.note or entry.fate is Fate.WARNED)
+    for line in dict.fromkeys(map(str, warned)):  # a loop repeats its options
+        log.warning("--from: %s", line)
 
 
 def _read(path: str) -> Plan:

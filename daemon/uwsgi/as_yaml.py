@@ -36,11 +36,13 @@ def _lines(path: str, plan: Plan) -> Iterator[str]:
     if "monitor" not in values:
         yield "# It has no emperor = line, so no source of vassals: write monitor: [DIRECTORY]."
     written: set[str] = set()
+    told: set[str] = set()  # a loop repeats its options
     for entry in plan.entries:
         if entry.ours and entry.ours not in written:
             written.add(entry.ours)
             yield from _option(entry.ours, plan, values[entry.ours])
-        elif not entry.ours:
+        elif not entry.ours and str(entry) not in told:
+            told.add(str(entry))
             yield from _comment(entry)
 
 

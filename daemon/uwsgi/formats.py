@@ -23,6 +23,7 @@ class Line(NamedTuple):
     number: int
     key: str
     value: str
+    ignored: bool = False  # by uWSGI, because its value is of no kind that uWSGI reads
 
 
 def ini(file: str, text: str, section: str) -> Iterator[Line]:
@@ -53,9 +54,12 @@ def yaml(file: str, text: str, section: str) -> Iterator[Line]:
             for name, entry in _pairs(value):
                 several = isinstance(entry, pyyaml.SequenceNode)
                 for each in entry.value if several else [entry]:
+                    number = each.start_mark.line + 1
+                    if not isinstance(each, pyyaml.ScalarNode):
+                        yield Line(number, str(name.value), f"({each.id})", ignored=True)
                     # As uWSGI: a key without anything behind it is none.
-                    if isinstance(each, pyyaml.ScalarNode) and (each.value or each.style):
-                        yield Line(each.start_mark.line + 1, str(name.value), each.value)
+                    elif each.value or each.style:
+                        yield Line(number, str(name.value), each.value)
             return
 
 
@@ -122,7 +126,10 @@ def json_(file: str, text: str, section: str) -> Iterator[Line]:
         for at, key, value, _ in members(wanted[-1]) if wanted else ():
             number = text.count("\n", 0, at) + 1
             given, _ = decoder.raw_decode(text, value)
-            found[key] = [Line(number, key, each) for each in _texts(given)]
+            found[key] = [
+                Line(number, key, str(each) if read is None else read, ignored=read is None)
+                for each, read in _texts(given)
+            ]
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 0)
         raise Unreadable(file, line, f"this is no JSON that uWSGI reads: {error}") from None
@@ -137,12 +144,13 @@ def _after(text: str, start: int, character: str) -> int:
     return at + 1
 
 
-def _texts(value: object) -> Iterator[str]:
+def _texts(value: object) -> Iterator[tuple[object, str | None]]:
+    """Each value with its text; None for an object, a list in a list, or a number with a point."""
     for each in value if isinstance(value, list) else [value]:
         if each is None or isinstance(each, bool):
-            yield str(int(bool(each)))
-        elif isinstance(each, str | int):
-            yield str(each)
+            yield each, str(int(bool(each)))
+        else:
+            yield each, str(each) if isinstance(each, str | int) else None
 
 
 def xml(file: str, text: str, section: str) -> Iterator[Line]:

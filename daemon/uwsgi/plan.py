@@ -31,6 +31,7 @@ _READ: Final = {**_HOOKS, Kind.NAMESPACES: hook_actions.namespaces}
 _IN_TURN: Final = (*_HOOKS, Kind.MANY)  # the order in which uWSGI runs these around a start
 _MANY: Final = (*_HOOKS, Kind.MANY, Kind.MONITOR)
 _UNKNOWN: Final = "it is no option of an emperor, and has no effect"
+_IGNORED: Final = "uWSGI ignores a value of this kind; write a text"
 _COMMENT: Final = re.compile(r"\s[;#]")
 _NO_COMMENT: Final = "uWSGI takes the comment as a part of the value; move it to its own line"
 _WORDS: Final = ("exec-as-vassal", "exec-as-emperor", "start-hook", "stop-hook", "on-demand-exec")
@@ -99,10 +100,13 @@ class Plan:
 def make(options: Iterable[Option]) -> Plan:
     """The plan for the options of a config."""
     plan = Plan([], {})
-    given = [option for option in options if not option.done]
-    for option in given:
+    for option in options:
         row = find(option.key)
-        if row is None:
+        if option.ignored:
+            plan.entries.append(Entry(option, Fate.WARNED, _IGNORED))
+        elif option.done:
+            continue
+        elif row is None:
             plan.entries.append(_unknown(option))
         elif row.fate is not Fate.TAKEN:
             plan.entries.append(Entry(option, row.fate, row.text, rule=row.rule))

@@ -23,6 +23,7 @@ MOST_FILES: Final = 200
 DEEPEST: Final = 20  # files that include one another
 LARGEST: Final = 1 << 20  # bytes of a file
 MOST_OPTIONS: Final = 10_000
+MOST_TEXT: Final = 4 << 20  # characters of all values whose references were replaced
 
 _BY_ENDING: Final = ("include", "inherit", "config")
 _OF_FORMAT: Final = {
@@ -53,6 +54,7 @@ class Option:
     written: str
     done: bool = False  # it concerned the reading only
     used: bool = False  # as a placeholder
+    ignored: bool = False  # by uWSGI
 
 
 def read(path: str) -> list[Option]:
@@ -121,7 +123,10 @@ class _Reader:
             if (name := magic.unknown(line.key + line.value)) is not None:
                 raise Unreadable(file, line.number, f"{name} is not known here; write it out")
             self._at = Option(line.key, line.value, file, line.number, line.value)
-            self._add(line.key, line.value)
+            if line.ignored:
+                self.options.append(dataclasses.replace(self._at, done=True, ignored=True))
+            else:
+                self._add(line.key, line.value)
         self._at = before
         self._depth -= 1
 
@@ -210,12 +215,18 @@ class _Reader:
             ("@", self._content),
             ("%", lambda text: references.placeholder(text, self._placeholder)),
         )
+        room = MOST_TEXT
         for symbol, lookup in passes:
             for option in self.options:
                 if not option.done:
-                    self._at = option
+                    self._at, before = option, option.value
                     try:
-                        option.value = references.expand(option.value, symbol, lookup)
+                        option.value = references.expand(before, symbol, lookup)
+                        room -= len(option.value) if option.value != before else 0
+                        if room < 0:
+                            raise self._unreadable(
+                                f"references make more than {MOST_TEXT} characters of all values"
+                            )
                     except references.TooMuch:
                         raise self._unreadable(
                             "its references have no end, or too many characters"

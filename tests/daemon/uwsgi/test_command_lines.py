@@ -273,3 +273,36 @@ def test_a_unit_of_an_emperor_with_a_flaw_becomes_no_vassal(
     assert told in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["sites.service"]
     assert told in check("--from", "sites.service").stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '{"uwsgi": {"emperor": "/v",\n"emperor-freq": 3.5,\n"x": [{"a": 1}]}}'),
+        ("a.yml", "uwsgi:\n  emperor: /v\n  emperor-freq: {a: 1}\n  x: [[1]]\n"),
+    ],
+)
+def test_a_value_of_a_kind_that_uwsgi_ignores_is_told(name: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    told = CliRunner().invoke(main, ["--migrate", str(path)]).stdout
+    found = [line.partition(" = ")[0] for line in told.splitlines() if f"{path}:" in line]
+    line = 1 if name == "a.json" else 2
+    names = ("emperor", "emperor-freq", "x")
+    assert found == [f"# {path}:{line + at}: {key}" for at, key in enumerate(names)]
+    assert told.count("warned of: uWSGI ignores a value of this kind; write a text") == 2
+
+
+def test_a_line_that_a_loop_repeats_is_told_once(tmp_path: Path, make_daemon: MakeDaemon) -> None:
+    path = tmp_path / "a.ini"
+    loop = "for = 1 2 3\ntouch-reload = /%(_)\nend\n"
+    path.write_text(f"[uwsgi]\nemperor = {tmp_path}/vassals\n{loop}")
+    daemon = make_daemon("--from", str(path), monitors=[])
+    daemon.launch("--check")
+    assert daemon.wait() == 0
+    assert daemon.log().count(f"{path}:4: touch-reload") == 1
+    written = CliRunner().invoke(main, ["--migrate", str(path)]).output
+    assert written.count(f"{path}:4: touch-reload") == 1
+    path.write_text(f"[uwsgi]\n{loop}for = 1 2\ncron = %(_) 1 1 1 1 x\nend\n")
+    refused = check("--from", str(path)).stderr
+    assert [refused.count(f"{path}:{line}: ") for line in (3, 6)] == [1, 1]
