@@ -192,7 +192,10 @@ class _Call:
                 return
 
     def around(self, line: int, known: Mapping[str, str]) -> list[Around]:
-        """What stands before uWSGI, as options of it. Raises ValueError."""
+        """The user, the folder and the variables before it, as options of uWSGI.
+
+        Raises ValueError.
+        """
         found = [Around(line, "environment", each, "env") for each in _expanded(self._pairs, known)]
         return found + [
             Around(line, runner, _expanded([value], known)[0], option)
