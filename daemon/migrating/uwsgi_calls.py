@@ -32,6 +32,7 @@ _SAYS: Final = {
     "ulimit": "write LimitNOFILE= and its like into the unit",
 }
 _OTHER: Final = "it is not run; let ExecStartPre= of the unit do it"
+_LONGEST: Final = 20  # lines over which a quote goes on
 _SHELLS: Final = ("sh", "bash", "dash")
 # Programs that run the command behind their own options: the letters that take a value.
 _RUNNERS: Final = {
@@ -78,23 +79,25 @@ class Script:
     def read(self, text: str, *, line: int = 0) -> list[Started]:
         """The calls of uWSGI in a script, or in its ``line``. Raises ValueError."""
         calls: list[Started] = []
-        begun, begins = "", 0
-        for number, each in enumerate([*text.splitlines(), ""], 1):
-            begins = begins if begun else number
-            if each.endswith("\\"):
-                begun += f"{each[:-1]} "
-                continue
-            whole, begun = begun + each, ""
-            try:
-                commands = list(_commands(whole))
-            except ValueError:  # a quote goes on in the next line
-                if CALL.search(f"{whole} "):
-                    begun = f"{whole}\n"
-                continue
-            for words in commands:
+        lines, at, open_ = [*text.splitlines(), ""], 0, ""
+        while at < len(lines):
+            begins, whole = at + 1, lines[at]
+            at += 1
+            while whole.endswith("\\") and at < len(lines):
+                whole, at = f"{whole[:-1]} {lines[at]}", at + 1
+            commands, end = _commands(whole), at
+            if commands is None and CALL.search(f"{whole} "):
+                last, longer = min(len(lines), at + _LONGEST), whole
+                while commands is None and end < last:
+                    longer, end = f"{longer}\n{lines[end]}", end + 1
+                    commands = _commands(longer)
+                open_ = open_ or (whole if commands is None else "")
+            if commands is not None:
+                at = end
+            for words in commands or ():
                 calls += self.command(words, line or begins)
-        if begun.strip():
-            raise ValueError(f"a quote in its command line has no end: {begun.split(chr(10))[0]}")
+        if open_ and not calls:
+            raise ValueError(f"a quote in its command line has no end: {open_}")
         return calls
 
     def command(self, given: list[str], line: int) -> Iterator[Started]:
@@ -284,25 +287,30 @@ class _Call:
             self._options.append((name, "chdir", found["chdir"]))
 
 
-def _commands(line: str) -> Iterator[list[str]]:
-    """The words of each command of a line, without redirections. Raises ValueError."""
-    line = _QUOTES.sub(_marked, line)
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|<>")
+def _commands(line: str) -> list[list[str]] | None:
+    """The words of each command of a line, without redirections; None where a quote is open."""
+    lexer = shlex.shlex(_QUOTES.sub(_marked, line), posix=True, punctuation_chars=";&|<>")
     lexer.whitespace_split = True
+    try:
+        tokens = [*lexer, ";"]
+    except ValueError:
+        return None
+    commands: list[list[str]] = []
     words: list[str] = []
     skip = False
-    for token in [*lexer, ";"]:
+    for token in tokens:
         if token and set(token) <= set("<>&|;"):
             skip = "<" in token or ">" in token
             if skip and words and words[-1].isdigit():
                 words.pop()
             if not skip and words:
-                yield words
+                commands.append(words)
                 words = []
         elif skip:
             skip = False
         else:
             words.append(os.path.expanduser(token))
+    return commands
 
 
 def _marked(found: re.Match[str]) -> str:

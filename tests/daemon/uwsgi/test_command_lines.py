@@ -237,6 +237,18 @@ def test_the_user_before_the_command_is_taken(text: str, user: str, tmp_path: Pa
     assert migrated(tmp_path, text) == ["monitor:", "- /v", f"user: {user}"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat <<EOF\nit isn't uwsgi alone\nEOF\nuwsgi --emperor /v\n",
+        "uwsgi --emperor /v --procname 'a\nb'\n",
+        "# don't run uwsgi twice\nuwsgi \\\n  --emperor /v",
+    ],
+)
+def test_a_quote_may_go_on_or_be_none(text: str, tmp_path: Path) -> None:
+    assert migrated(tmp_path, text)[:2] == ["monitor:", "- /v"]
+
+
 def test_commands_beside_are_told_by_name(tmp_path: Path) -> None:
     path = tmp_path / "start.sh"
     path.write_text(
