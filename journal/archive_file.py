@@ -16,7 +16,7 @@ from typing import Final, Self
 
 import msgspec
 
-from . import chain, deploys, free_room, schema, writing
+from . import chain, deploys, free_room, lost_log, schema, writing
 from .advice import advice
 from .connecting import INCREMENTAL, connect
 from .errors import JournalError
@@ -45,6 +45,10 @@ _COPY: Final = (
     "INSERT INTO main.event SELECT * FROM source.event WHERE seq > ? AND seq <= ? ORDER BY seq"
 )
 _LAST: Final = (1 << 63) - 1
+_AS_WRITTEN: Final = (
+    "SELECT 1 FROM chain AS archive JOIN chain AS head ON head.name = 'head'"
+    " WHERE archive.name = ? AND archive.seq = head.seq"
+)
 SnapshotRow = tuple[int, bytes, bytes, str]
 """A row of the table ``snapshot``."""
 
@@ -101,6 +105,27 @@ def row_digest(row: SnapshotRow) -> str:
     return chain.digest(b"%d %b %b %b" % (seq, hash_, check_sum.encode(), packed))
 
 
+def refuse(path: str) -> None:
+    """Raise JournalError where a file is an archive, before it is opened for writing.
+
+    The file is left as it is. An archive has no log beside it.
+    """
+    real = os.path.realpath(path)
+    if lost_log.is_missing(real) or os.path.lexists(real + "-wal"):
+        return
+    try:
+        with Files(path).connection() as db:
+            as_written = db.execute(_AS_WRITTEN, (ARCHIVE,)).fetchall()
+    except (sqlite3.Error, JournalError, OSError):
+        return  # the caller opens it, and says what is wrong
+    if as_written:
+        raise JournalError(
+            f"{path}: is an archive of a journal, and no event is added to it; 'emperor-replay"
+            " --journal' reads it. To go on with a journal elsewhere, use a copy by 'emperor-ctl"
+            " backup'"
+        )
+
+
 def write(source: Files, path: str, part: Part) -> None:
     """Write the archive of a part to a file that is new. On an error there is none.
 
@@ -117,7 +142,7 @@ def copy(source: Files, path: str) -> None:
     JournalError.
     """
     with (
-        _unfinished(source, path, size_of(source)) as unfinished,
+        _unfinished(source, path) as unfinished,
         source.connection() as reader,
         contextlib.closing(sqlite3.connect(unfinished)) as db,
     ):
@@ -125,23 +150,26 @@ def copy(source: Files, path: str) -> None:
         db.execute("PRAGMA journal_mode = DELETE")
 
 
-def size_of(source: Files) -> int:
-    """The bytes of a journal with its log. Raises OSError."""
-    size = os.stat(source.real).st_size
-    with contextlib.suppress(FileNotFoundError):
-        size += os.stat(source.real + "-wal").st_size
-    return size
+def size_of(db: sqlite3.Connection) -> int:
+    """The bytes of a database: those of a copy. Its log may be larger. Raises sqlite3.Error."""
+    ((pages,),) = db.execute("PRAGMA page_count").fetchall()
+    ((size,),) = db.execute("PRAGMA page_size").fetchall()
+    return int(pages) * int(size)
 
 
 @contextlib.contextmanager
-def _unfinished(source: Files, path: str, size: int) -> Iterator[str]:
+def _unfinished(source: Files, path: str, size: int | None = None) -> Iterator[str]:
     """A new file that is filled within this, and synced after it; none on an error.
 
-    The daemon goes on meanwhile, so the file is not begun where the disk would be full then.
+    The daemon goes on meanwhile, so the file is not begun where the disk would be full then. The
+    size is that of the whole journal by default.
     Raises JournalError.
     """
     unfinished = path + UNFINISHED
     try:
+        if size is None:
+            with source.connection() as db:
+                size = size_of(db)
         if (lacking := free_room.lacking(os.path.dirname(path), size)) is not None:
             raise JournalError(f"{path}: is not written: {lacking}")
         _make(unfinished, source.real)

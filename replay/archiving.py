@@ -77,6 +77,7 @@ def archive(path: str, before: Moment, file: str, progress: Progress) -> Archive
     """
     if lost_log.is_missing(path):
         raise JournalError(f"{path}: there is no journal; give the right --journal")
+    archive_file.refuse(path)
     Journal.open(path).close()  # an older schema is brought up to date, and the log folded in
     size = os.stat(path).st_size
     taken = take(path)
@@ -87,8 +88,7 @@ def archive(path: str, before: Moment, file: str, progress: Progress) -> Archive
             if cut.seq <= reader.anchor.seq:
                 return cut
             there = os.path.lexists(file)
-            if not there:
-                check_place(path, file)
+            check_place(path, file)
             begin, end = span_of(reader, file, cut) if there else span(reader, cut)
             part = part_of(reader, begin, end)
             event, last = _event(reader, part, file), reader.head.hash
@@ -163,11 +163,12 @@ def span_of(reader: Reader, file: str, cut: Cut) -> tuple[Link, Link]:
         with open_journal(file) as archived:
             begin, end, named = archived.anchor, archived.head, identity_link(archived.db)
             goes_on = archived.hash_of(reader.anchor.seq) == reader.anchor.hash
+            ours = archived.is_archive()  # a copy of the journal may be as long
     except (JournalError, OSError):
         raise other from None
     if os.path.samefile(file, reader.path) or named != identity_link(reader.db):
         raise other
-    if not goes_on or not begin.seq <= reader.anchor.seq < end.seq <= cut.seq:
+    if not ours or not goes_on or not begin.seq <= reader.anchor.seq < end.seq <= cut.seq:
         raise other
     if reader.hash_of(end.seq) != end.hash:
         raise other
@@ -214,7 +215,7 @@ def _size(reader: Reader, begin: Link, end: Link) -> int:
     """
     first = max(begin.seq, reader.anchor.seq)
     share = (end.seq - first) / max(1, reader.head.seq - reader.anchor.seq)
-    return int(share * archive_file.size_of(reader.files) * _MORE) + _LEAST
+    return int(share * archive_file.size_of(reader.db) * _MORE) + _LEAST
 
 
 def _event(reader: Reader, part: Part, file: str) -> chain.Columns:

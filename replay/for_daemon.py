@@ -40,8 +40,7 @@ def archive(path: str, before: str, file: str | None) -> dict[str, object]:
             return {"archive": None, "reason": archiving.reason(cut)}
         file = _begun(reader, path, cut) if file is None else file
         there = os.path.lexists(file)
-        if not there:
-            archiving.check_place(path, file)
+        archiving.check_place(path, file)
         begin, end = archiving.span_of(reader, file, cut) if there else archiving.span(reader, cut)
         part = archiving.part_of(reader, begin, end)
         if not there:
@@ -71,8 +70,10 @@ def _begun(reader: Reader, path: str, cut: archiving.Cut) -> str:
     A file that a run has left unfinished is removed.
     """
     folder = default_archives(path)
+    new = os.path.join(folder, f"{reader.anchor.seq + 1}-{cut.seq}{_SUFFIX}")
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
+        archiving.check_place(path, new)
         names = sorted(os.listdir(folder))
     except OSError as error:
         raise JournalError(f"{folder}: cannot be used: {error.strerror}") from None
@@ -84,7 +85,7 @@ def _begun(reader: Reader, path: str, cut: archiving.Cut) -> str:
             with contextlib.suppress(JournalError):
                 archiving.span_of(reader, file, cut)
                 return file
-    return os.path.join(folder, f"{reader.anchor.seq + 1}-{cut.seq}{_SUFFIX}")
+    return new
 
 
 def backup(path: str, file: str) -> dict[str, object]:

@@ -23,7 +23,7 @@ from typing import NamedTuple, NoReturn
 
 import trio
 
-from ...journal import chain, lost_log
+from ...journal import archive_file, chain, lost_log
 from ...journal.errors import (
     Damaged,
     JournalError,
@@ -115,6 +115,7 @@ class Opening:
 
     def _run(self) -> Opened:
         self._keeper.receive_all()
+        _refuse_archive(self._given, self._holder)
         fleet = self._read()
         head = None if self._journal is None else self._journal.head
         known = self._holder.inherit() or self._holder.recall(head.identity if head else None)
@@ -162,9 +163,8 @@ class Opening:
         last = max(journal.last_at, fleet.at)
         at = Clock(last, booted=booted, most=self._max_clock_step).stamp()
         event = Event(fleet.seq + 1, at, draft.kind, None, None, None, draft.body)
-        actions = fold(fleet, event)
-        body = chain.text(event.body)
-        row = (event.seq, at, event.kind, None, None, None, body, recorded(actions))
+        actions, body = recorded(fold(fleet, event)), chain.text(event.body)
+        row = (event.seq, at, event.kind, None, None, None, body, actions)
         append = Reserved(journal, Reserve(journal.path, self._reserve)).append
         self._write(lambda: append([row]))
 
@@ -318,6 +318,18 @@ class Opening:
         except (JournalLocked, JournalPaused) as error:
             self._error = error
             return None
+
+
+def _refuse_archive(path: str, holder: Holder) -> None:
+    """Raise JournalError where an archive is given. Nothing is written beside it.
+
+    Where vassals run for a journal at this path, an operator decides.
+    """
+    try:
+        archive_file.refuse(path)
+    except JournalError:
+        if holder.inherit() is None and holder.recall(None) is None:
+            raise
 
 
 def _leave(listener: socket.socket, code: int) -> NoReturn:

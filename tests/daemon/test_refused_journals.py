@@ -10,6 +10,7 @@ import pytest
 from emperord.daemon.main import rebuild
 from emperord.journal.store import Journal, Snapshot
 from journal_builder import building
+from support.archives import at, cut, write
 from support.daemon import Daemon
 
 
@@ -87,6 +88,34 @@ def test_a_file_that_is_no_journal(make: Any, tmp_path: Path) -> None:
         before = daemon.journal.read_bytes() if daemon.journal.is_file() else None
         assert str(daemon.journal) in refused(daemon) or before is None
         assert (daemon.journal.read_bytes() if daemon.journal.is_file() else None) == before
+
+
+@pytest.mark.parametrize("options", [(), ("--restore",)], ids=["as it is", "as a copy"])
+def test_an_archive_is_left_as_it_is(options: tuple[str, ...], tmp_path: Path) -> None:
+    path, file = write(tmp_path / "origin.db"), tmp_path / "state" / "journal.db"
+    file.parent.mkdir()
+    cut(path, 200, file)
+    before = file.read_bytes()
+    with Daemon(tmp_path, *options) as daemon:
+        line = refused(daemon)
+        assert f"{file}: is an archive of a journal, and no event is added to it" in line
+        assert "use a copy by 'emperor-ctl backup'" in line
+        assert file.read_bytes() == before
+        assert not list(file.parent.glob("journal.db?*"))
+    said = at(file, 100, tmp_path / "new.db")
+    assert (said.exit_code, file.read_bytes()) == (1, before)
+    assert "is an archive of a journal" in said.stderr
+
+
+def test_an_archive_that_a_former_version_went_on_with_is_a_journal(tmp_path: Path) -> None:
+    path, file = write(tmp_path / "origin.db"), tmp_path / "state" / "journal.db"
+    file.parent.mkdir()
+    cut(path, 200, file)
+    with building(str(file)) as builder:
+        builder.start()
+    with Daemon(tmp_path) as daemon:
+        daemon.start()
+        daemon.stop()
 
 
 def without_events(path: Path) -> None:
