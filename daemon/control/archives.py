@@ -69,7 +69,7 @@ class Archives:
         self.since: int | None = None  # UTC nanoseconds
         self._journal = journal
         self._keep = keep
-        self._busy = False
+        self._end: trio.Event | None = None  # of the archive or copy that is being made
         self._limiter = trio.CapacityLimiter(1)
 
     async def answer(
@@ -114,6 +114,8 @@ class Archives:
                     pass
             except JournalPaused as error:
                 raise Refused(f"{error}. {_AGAIN_BY_HAND}") from None
+            if file is None:
+                self._recovered()
             return {
                 "journal": path,
                 "archive": found["archive"],
@@ -173,13 +175,14 @@ class Archives:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        if self._busy:
+        if self._end is not None:
             raise Refused("an archive or a copy of the journal is being made; ask later")
-        self._busy = True
+        self._end = end = trio.Event()
         try:
             yield
         finally:
-            self._busy = False
+            self._end = None
+            end.set()
 
     async def _work(self, *arguments: str) -> dict[str, Any]:
         """The answer of the process that does it. It ends when its standard input does."""
@@ -203,6 +206,8 @@ class Archives:
         await self._settled(daemon)
         again = _AGAIN
         while True:
+            while self._end is not None:  # an operator asked for it
+                await self._end.wait()
             try:
                 before = rfc3339(max(0, daemon.now() - int(self._keep * 1e9)))
                 await self.archive(before, None, Caller(os.getuid(), os.getpid()), daemon.record)
@@ -211,9 +216,7 @@ class Archives:
             except Exception as error:  # the archive is removed meanwhile, say
                 self._complain(failures.reason_of(error), daemon.now())
             else:
-                if self.trouble is not None:
-                    log.warning("older events go to archives again")
-                self.trouble = self.since = None
+                self._recovered()
             if self.trouble is None:
                 await trio.sleep(_DAY)
                 again = _AGAIN
@@ -227,6 +230,11 @@ class Archives:
             if daemon.fleet.open:
                 break
         await trio.sleep(_SETTLED)
+
+    def _recovered(self) -> None:
+        if self.trouble is not None:
+            log.warning("older events go to archives again")
+        self.trouble = self.since = None
 
     def _complain(self, reason: str, now: int) -> None:
         if self.trouble is None:

@@ -126,6 +126,43 @@ def test_an_archive_a_day_and_nothing_older_stays(builder: Builder) -> None:
     assert builder.at - oldest < 2.1 * DAY * SECOND
 
 
+def test_a_copy_that_is_being_made_is_waited_for(builder: Builder, tmp_path: Path) -> None:
+    troubles: list[str | None] = []
+
+    def until(days: Days, archives: Archives) -> bool:
+        troubles.append(archives.trouble)
+        return days.asked == 2
+
+    async def both() -> None:
+        archives = Counted(Days(builder), until)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(archives.backup, str(tmp_path / "copy.db"))
+            nursery.start_soon(archives.run, archives.days)
+            await archives.done.wait()
+            nursery.cancel_scope.cancel()
+
+    trio.run(both, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert troubles == [None, None]
+
+
+def in_trouble(builder: Builder) -> Archives:
+    archives = Archives(builder.journal, 2.0 * DAY)
+    archives.trouble, archives.since = "no room", START
+    return archives
+
+
+def test_an_archive_by_hand_ends_the_trouble(builder: Builder) -> None:
+    days = Days(builder)
+    for _ in range(EVENTS):
+        builder.changed("a.ini", f"{builder.at}".encode())
+    builder.flush()
+    archives = in_trouble(builder)
+    me = Caller(os.getuid(), os.getpid())
+    done = trio.run(archives.archive, "@50", None, me, days.record)
+    assert done["last"] == 49
+    assert (archives.trouble, archives.since) == (None, None)
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """The disk of the archives, which is full."""
