@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ..journal.errors import JournalError
 from ..journal.joined import open_joined
 from ..journal.reading import Link, Reader, identity_link, open_journal
+from ..monitors.names import shown
 from .hosts import Source
 
 
@@ -55,6 +56,21 @@ def with_archives(sources: Sequence[Source]) -> list[Source]:
     if len(found) == 1:
         return [Source(None, found[0].path, found[0].archives)]
     return found
+
+
+def spans(found: Sequence[Source]) -> str:
+    """The events of each of several records, so that one sees which file does not fit."""
+    told = list[str]()
+    for each in found:
+        with (
+            contextlib.suppress(JournalError, OSError),
+            open_journal((*each.archives, each.path)[0]) as oldest,
+            open_journal(each.path) as newest,
+        ):
+            more = " and its archives" if each.archives else ""
+            first, last = oldest.anchor.seq + 1, newest.head.seq
+            told.append(f"{shown(each.path)}{more}: events {first} to {last}")
+    return "; ".join(told)
 
 
 def _check_gap(oldest: _Ends, ends: Sequence[_Ends]) -> None:

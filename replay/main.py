@@ -109,7 +109,8 @@ def cli(context: click.Context, journals: tuple[str, ...], salvage: bool) -> Non
     if len(found) > 1 and context.invoked_subcommand not in SEVERAL:
         raise click.UsageError(
             f"{context.invoked_subcommand} reads one journal and its archives; give --journal once"
-            f" ({', '.join(SEVERAL)} take several)"
+            f" ({', '.join(SEVERAL)} take several). These do not continue each other:"
+            f" {joining.spans(found)}"
         )
     context.obj = found[0].path
     context.meta[SOURCES] = found

@@ -142,6 +142,17 @@ def test_estranged_journals_are_not_joined(journal: Path, tmp_path: Path) -> Non
     assert joined(tmp_path / "old.db", journal, command="verify").exit_code == 0
 
 
+def test_files_that_overlap_are_told_with_their_events(journal: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copy(journal, tmp_path / "copy.db"))
+    ((last,),) = sql(copy, "SELECT max(seq) FROM event")
+    cut(journal, 200, tmp_path / "old.db")
+    result = joined(tmp_path / "old.db", copy, journal, command="verify")
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert f"These do not continue each other: {copy}: events 1 to {last}; " in said
+    assert f"; {journal} and its archives: events 1 to {last + 1}" in said
+
+
 def rewritten(path: Path, seq: int) -> None:
     """Make the chain anew from an event on, whose time is a little later."""
     with closing(sqlite3.connect(path)) as db, db:
