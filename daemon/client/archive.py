@@ -1,7 +1,5 @@
 """``emperor-ctl archive``: older events leave the journal of the running daemon."""
 
-import os
-
 import click
 
 from ...journal.quantities import size_text
@@ -11,6 +9,7 @@ from ..cli.commandline import TIME, Command
 from .asking import ask
 from .format import as_json as json_option
 from .format import print_json
+from .output_path import absolute
 
 _LONG = 7 * 24 * 3600.0  # seconds: it ends with its daemon
 
@@ -37,7 +36,7 @@ def command(path: str, before: Moment, file: str | None, as_json: bool) -> None:
     when = f"@{before.seq}" if isinstance(before, EventNumber) else rfc3339(before)
     request = {"do": "archive", "before": when}
     if file is not None:
-        request["file"] = os.path.abspath(file)
+        request["file"] = absolute(file, "--output")
     answer = ask(path, request, _LONG)
     if as_json:
         print_json(answer)

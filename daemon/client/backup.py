@@ -1,7 +1,5 @@
 """``emperor-ctl backup``: a verified copy of the journal of the running daemon."""
 
-import os
-
 import click
 
 from ...journal.quantities import size_text
@@ -10,6 +8,7 @@ from ..cli.commandline import Command
 from .asking import ask
 from .format import as_json as json_option
 from .format import print_json
+from .output_path import absolute
 
 _LONG = 7 * 24 * 3600.0  # seconds: it ends with its daemon
 
@@ -24,7 +23,7 @@ def command(path: str, file: str, as_json: bool) -> None:
     Another process copies the journal, verifies the copy, and gives it its name when it is on
     disk. The daemon works on meanwhile. The copy is a journal as any other, with mode 0600.
     """
-    answer = ask(path, {"do": "backup", "file": os.path.abspath(file)}, _LONG)
+    answer = ask(path, {"do": "backup", "file": absolute(file, "FILE")}, _LONG)
     if as_json:
         print_json(answer)
         return

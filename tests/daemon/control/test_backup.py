@@ -3,7 +3,10 @@
 import os
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
+from emperord.daemon.client import archive, backup
 from emperord.replay.verify import verify
 from support.archives import sql
 from support.asking import asked, refused
@@ -102,3 +105,25 @@ def test_root_writes_no_copy_where_a_tenant_decides(
     assert f"root writes no file below {theirs}, which belongs to uid {ALICE}" in reason
     assert list(theirs.iterdir()) == []
     emperor.stop()
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [(backup.command, []), (archive.command, ["--before", "1d", "-o"])],
+    ids=["backup", "archive"],
+)
+def test_a_path_that_leads_nowhere_is_told(
+    command: click.Command, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon is not asked."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for file, said in {
+        "": "is empty; give the path of a new file",
+        "y.db": "the working directory was removed; give an absolute path",
+    }.items():
+        result = CliRunner().invoke(command, [*options, file], obj=str(tmp_path / "no.sock"))
+        assert result.exit_code == 2
+        assert said in " ".join(result.stderr.split())
