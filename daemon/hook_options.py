@@ -17,8 +17,8 @@ from .option_kinds import Decorator, option
 _LONGEST: Final = 4096  # characters of a command
 
 
-class _Commands(click.types.StringParamType):
-    """Commands; in the environment one a line, because they hold blanks."""
+class _Lines(click.types.StringParamType):
+    """Lines for a shell; in the environment one a line, because they hold blanks."""
 
     def split_envvar_value(self, rv: str) -> list[str]:
         return [line.strip() for line in rv.splitlines() if line.strip()]
@@ -27,12 +27,20 @@ class _Commands(click.types.StringParamType):
         text = str(super().convert(value, param, ctx))
         if not text.isprintable() or len(text) > _LONGEST:
             self.fail(f"it is no command of one line with {_LONGEST} characters at most")
+        if not text.strip():
+            self.fail("it has no word")
+        return text
+
+
+class _Commands(_Lines):
+    """Commands that no shell reads."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = super().convert(value, param, ctx)
         try:
-            words = shlex.split(text)
+            shlex.split(text)
         except ValueError as wrong:
             self.fail(f"{text!r} is no command: {wrong}")
-        if not words:
-            self.fail("it has no word")
         return text
 
 
@@ -50,6 +58,7 @@ def uwsgi_binary() -> Decorator:
 def hooks() -> list[Decorator]:
     """Hooks, and what runs in place of uWSGI where that is there or is not."""
     many: dict[str, Any] = {"multiple": True, "type": _Commands(), "metavar": "CMD"}
+    lines = {**many, "type": _Lines()}
     paths: dict[str, Any] = {"multiple": True, "metavar": "PATH"}
     return [
         option(
@@ -68,13 +77,13 @@ def hooks() -> list[Decorator]:
         ),
         option(
             "--exec-as-vassal",
-            **many,
+            **lines,
             help="Have a shell run this before each start, as the vassal's user. If it fails, the"
             " vassal does not start. Repeatable.",
         ),
         option(
             "--exec-as-emperor",
-            **many,
+            **lines,
             help="Have a shell run this after each start, as the daemon's user; UWSGI_VASSAL_CONFIG"
             " and UWSGI_VASSAL_PID tell of which. Repeatable.",
         ),

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,20 @@ from support.waiting import until
 _ALL = ~(1 << 31)
 
 
+def _targets(folder: Path) -> Iterator[str]:
+    """The kinds or paths of descriptors; one may be closed meanwhile."""
+    for file in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            yield os.readlink(file).split("[")[0]
+
+
 def _process(pid: int) -> dict[str, object]:
     """All that a process has from its start."""
     there = Path("/proc", str(pid))
     status = dict(
         line.split(":\t", 1) for line in (there / "status").read_text().splitlines() if "\t" in line
     )
-    files = sorted(os.readlink(file).split("[")[0] for file in (there / "fd").iterdir())
+    files = sorted(_targets(there / "fd"))
     return {
         "arguments": (there / "cmdline").read_bytes(),
         "environment": sorted((there / "environ").read_bytes().split(b"\0")),

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from emperord.daemon.host import enter, hooks
+from emperord.daemon.main import main
 from support import processes
 from support.tyrant import ALICE, ALICES, TyrantDaemon, status_of
 from support.vassals import SLEEPER
@@ -171,3 +173,18 @@ def test_the_first_wrapper_that_is_there_runs(
     assert daemon.wait() == 0
     program = wrapper if runs else "/bin/true"
     assert f"a.ini: {program} --ini a.ini" in daemon.log()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        pytest.param(["--stop-hook", "it's"], "is no command: No closing quotation", id="a quote"),
+        pytest.param(["--stop-hook", " "], "it has no word", id="blank"),
+        pytest.param(["--exec-as-vassal", "\n"], "it is no command of one line", id="lines"),
+        pytest.param(["--exec-as-vassal", "echo x # it's fine"], None, id="a line for a shell"),
+    ],
+)
+def test_which_texts_are_commands(arguments: list[str], told: str | None, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["--check", "--as-root", *arguments, str(tmp_path)])
+    assert result.exit_code == (0 if told is None else 2), result.output
+    assert (told or "") in result.stderr
