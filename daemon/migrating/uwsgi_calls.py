@@ -68,12 +68,20 @@ class Started(NamedTuple):
 
 
 class Script:
-    """Commands of a shell, in their order; ``known`` has the variables."""
+    """Commands of a shell, in their order; ``known`` has the variables.
 
-    def __init__(self, known: Mapping[str, str]) -> None:
+    It begins in the ``folder``, and tells other commands with those of a script ``outside`` of it.
+    """
+
+    def __init__(
+        self,
+        known: Mapping[str, str],
+        folder: Around | None = None,
+        outside: "Script | None" = None,
+    ) -> None:
         self.known = dict(known)
-        self.beside: dict[str, Around] = {}
-        self._folder: Around | None = None
+        self.beside: dict[str, Around] = {} if outside is None else outside.beside
+        self._folder = folder
         self._brackets = 0  # open ones
 
     def read(self, text: str, *, line: int = 0) -> list[Started]:
@@ -110,8 +118,7 @@ class Script:
             return
         call = _Call(self._split(words))
         if call.script is not None:
-            inner = Script(self.known)
-            inner._folder, inner.beside = self._folder, self.beside
+            inner = Script(self.known, self._folder, self)
             text = call.script
             if CALL.search(f"{text} "):
                 text = _expanded([text], self.known)[0]

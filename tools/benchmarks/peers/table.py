@@ -89,7 +89,7 @@ def reasons(found: dict[str, Any]) -> list[str]:
                 if why := each["reason"] or each["note"]:
                     of.setdefault(why, []).append(peer)
             if of:
-                words = "; ".join(f"{', '.join(peers)}: {why}" for why, peers in of.items())
+                words = ". ".join(f"{', '.join(peers)}: {why}" for why, peers in of.items())
                 told.append(f"{row['title']}: {words}")
     return told
 
