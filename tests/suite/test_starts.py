@@ -4,23 +4,16 @@ import contextlib
 import os
 import re
 import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import warm
+from support.descriptors import descriptors
 from support.kept import Emperor
 from support.waiting import until
 
 # Of signals in /proc/PID/status: a cold start has 32 ignored, by the C library's posix_spawn.
 _ALL = ~(1 << 31)
-
-
-def _targets(folder: Path) -> Iterator[str]:
-    """The kinds or paths of descriptors; one may be closed meanwhile."""
-    for file in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            yield os.readlink(file).split("[")[0]
 
 
 def _process(pid: int) -> dict[str, object]:
@@ -29,7 +22,7 @@ def _process(pid: int) -> dict[str, object]:
     status = dict(
         line.split(":\t", 1) for line in (there / "status").read_text().splitlines() if "\t" in line
     )
-    files = sorted(_targets(there / "fd"))
+    files = sorted(target.split("[")[0] for _, target in descriptors(pid))
     return {
         "arguments": (there / "cmdline").read_bytes(),
         "environment": sorted((there / "environ").read_bytes().split(b"\0")),
