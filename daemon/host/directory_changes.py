@@ -5,79 +5,43 @@ files are written to costs one event for each look, and one in which none is cos
 the watch cannot be had, a directory counts as changed.
 """
 
-import ctypes
 import os
-import threading
 from typing import Final
 
 import trio
+from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
-_MODIFY, _ATTRIB = 0x2, 0x4  # <sys/inotify.h>
-_MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x40, 0x80, 0x100, 0x200
-_DELETE_SELF, _MOVE_SELF = 0x400, 0x800
-_ONLYDIR, _ONESHOT = 0x0100_0000, 0x8000_0000
-_MASK: Final = (
-    _MODIFY | _ATTRIB | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE
-    | _DELETE_SELF | _MOVE_SELF | _ONLYDIR | _ONESHOT
+_MASK: Final = int(
+    flags.MODIFY | flags.ATTRIB | flags.MOVED_FROM | flags.MOVED_TO | flags.CREATE | flags.DELETE
+    | flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR | flags.ONESHOT
 )  # fmt: skip
-_MOST: Final = 1 << 16  # bytes of events that are read at once
 
 
 class DirectoryChanges:
     """The watch of one directory, which is set again for each wait."""
 
     def __init__(self, path: str) -> None:
-        """``path`` leads to the directory. It is followed at each look."""
         self._path = os.fsencode(path)
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._descriptor = -1
-        # A thread may hang in arm() when the wait is over. A descriptor that is closed meanwhile
-        # could be another file's when the thread goes on.
-        self._lock = threading.Lock()
-        self._closed = False
+        self._inotify: INotify | None = None
 
     def arm(self) -> bool:
-        """Watch for the next change; False where that cannot be done. Blocks."""
-        with self._lock:
-            armed = not self._closed and self._armed()
-            if not armed or self._closed:
-                self._close()
-            return armed
-
-    def _armed(self) -> bool:
+        """Watch for the next change; False where that cannot be done. It may run ldconfig."""
         try:
-            if self._descriptor < 0:
-                self._descriptor = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-            if self._descriptor < 0:
-                return False
-            self._drain()
-            mask = ctypes.c_uint32(_MASK)
-            return bool(self._libc.inotify_add_watch(self._descriptor, self._path, mask) >= 0)
-        except (OSError, AttributeError):
+            if self._inotify is None:
+                self._inotify = INotify(nonblocking=True)
+            self._inotify.read(timeout=0)  # the events of watches before
+            self._inotify.add_watch(self._path, _MASK)
+        except (OSError, AttributeError):  # the C library may lack it
             return False
-
-    def _drain(self) -> None:
-        """Read the events of watches before."""
-        try:
-            while os.read(self._descriptor, _MOST):
-                pass
-        except BlockingIOError:
-            pass
+        return True
 
     async def wait(self) -> None:
-        """Return when something has changed since ``arm``."""
-        await trio.lowlevel.wait_readable(self._descriptor)
+        """Return when something has changed since ``arm``, which returned True."""
+        assert self._inotify is not None
+        await trio.lowlevel.wait_readable(self._inotify)
 
     def close(self) -> None:
         """Watch no longer."""
-        self._closed = True
-        if self._lock.acquire(blocking=False):
-            try:
-                self._close()
-            finally:
-                self._lock.release()
-
-    def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self._inotify is not None:
+            self._inotify.close()
+            self._inotify = None
