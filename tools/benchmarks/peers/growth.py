@@ -10,7 +10,6 @@ import json
 import random
 import resource
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -26,9 +25,10 @@ import million
 from emperord.journal.chain import Columns
 from emperord.journal.store import Journal
 
-from . import page, processes, table
+from . import page, processes, running, table
 from .installing import PREFIX
 from .marks import LOOK, STARTED, Marks, TookTooLongError, compiled
+from .running import say
 from .sitting import FAILURES, Cell, Row, machine
 from .supervisors import PATIENCE, Emperord, Place
 
@@ -258,10 +258,7 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--times", type=int, default=TIMES, metavar="N", help="of a change")
     parser.add_argument("--settled", type=float, default=SETTLED, help="seconds, before rest")
     parser.add_argument("--idle", type=float, default=IDLE, help="seconds")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
-    parser.add_argument("--render", metavar="FILE", help="measure nothing, show this JSON")
-    parser.add_argument("--write", action="store_true", help="write them into docs/performance.md")
-    parser.add_argument("--docs", metavar="FOLDER", default=page.DOCS, help="of that page")
+    running.add_output(parser)
     asked = parser.parse_args(arguments)
     if asked.fleet is None and asked.events is None:
         asked.fleet, asked.events = list(FLEETS), list(LENGTHS)
@@ -273,18 +270,9 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str]) -> int:
     """Measure, print, and write what was asked for."""
     asked = _asked(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends what it started
-    if asked.render:
-        found: dict[str, Any] = json.loads(Path(asked.render).read_text())
-    else:
-        folder = Path(tempfile.mkdtemp(prefix="bench-"))
-        try:
-            found = _measured(folder, asked)
-        except KeyboardInterrupt:
-            print("interrupted; everything that it started has ended", file=sys.stderr)
-            return 130
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    found = running.figures(asked, lambda folder: _measured(folder, asked))
+    if found is None:
+        return 130
     shown = _tables(found)
     print("\n\n".join(table.aligned(each) for each in shown.values()))
     if asked.json:
@@ -297,9 +285,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _measured(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
-    def say(text: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
     vassal, how = compiled(folder)
     growth = Growth(vassal, asked.times, say)
     found: dict[str, Any] = {

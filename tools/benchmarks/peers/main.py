@@ -6,20 +6,17 @@ started.
 
 import argparse
 import json
-import shutil
-import signal
-import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import apps, page, table
+from . import apps, page, running, table
 from .installing import CannotInstallError, install
 from .least import Floor
 from .marks import compiled
+from .running import say
 from .sitting import PEERS, Sitting, Sizes, machine, rows
 
 QUICK = Sizes(vassals=100, runs=1, touches=1, idle=6.0, settled=2.0, apps=10, events=50_000)
@@ -31,18 +28,9 @@ ROWS = [*rows(Sizes()), *PARTS]
 def main(arguments: Sequence[str]) -> int:
     """Measure, print, and write what was asked for; 1 if no peer could be measured."""
     asked = _asked(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends what it started
-    if asked.render:
-        found: dict[str, Any] = json.loads(Path(asked.render).read_text())
-    else:
-        folder = Path(tempfile.mkdtemp(prefix="bench-"))
-        try:
-            found = _measured(folder, asked, _sizes(asked))
-        except KeyboardInterrupt:
-            print("interrupted; everything that it started has ended", file=sys.stderr)
-            return 130
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    found = running.figures(asked, lambda folder: _measured(folder, asked, _sizes(asked)))
+    if found is None:
+        return 130
     print(table.text(found))
     if asked.write:
         page.write(found, Path(asked.docs))
@@ -63,11 +51,8 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--touches", type=int, metavar="N", help="of one, in each run; 3")
     parser.add_argument("--idle", type=float, metavar="SECONDS", help="instead of 21")
     parser.add_argument("--settled", type=float, metavar="SECONDS", help="before it; 12")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
     parser.add_argument("--no-install", action="store_true", help="only the peers that are there")
-    parser.add_argument("--render", metavar="FILE", help="measure nothing, show this JSON")
-    parser.add_argument("--write", action="store_true", help="write them into docs/performance.md")
-    parser.add_argument("--docs", metavar="FOLDER", default=page.DOCS, help="of that page")
+    running.add_output(parser)
     asked = parser.parse_args(arguments)
     if asked.write and not asked.render and (asked.row or asked.peer or asked.quick):
         parser.error("--write takes all rows and peers, as a page of a few would lose the others")
@@ -85,10 +70,6 @@ def _sizes(asked: argparse.Namespace) -> Sizes:
     return sizes
 
 
-def _say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
 def _measured(folder: Path, asked: argparse.Namespace, sizes: Sizes) -> dict[str, Any]:
     vassal, how = compiled(folder)
     versions: dict[str, str] = {}
@@ -98,15 +79,15 @@ def _measured(folder: Path, asked: argparse.Namespace, sizes: Sizes) -> dict[str
             versions[peer] = install(peer, may=not asked.no_install)
         except CannotInstallError as error:
             missing[peer] = str(error)
-            _say(f"{peer} cannot be installed: {error}")
+            say(f"{peer} cannot be installed: {error}")
     chosen = asked.row or [*rows(sizes), *PARTS]
-    sitting = Sitting(vassal, sizes, list(versions), chosen, _say)
+    sitting = Sitting(vassal, sizes, list(versions), chosen, say)
     found: dict[str, Any] = {
         "made": time.strftime("%Y-%m-%d"), "machine": machine(folder), "vassal": how,
         "sizes": asdict(sizes), "versions": versions, "missing": missing,
     }  # fmt: skip
     if "floor" in chosen:
-        _say("the floor")
+        say("the floor")
         floor = Floor(vassal, folder, sizes.vassals, sizes.runs).measure()
         found["floor"] = {name: asdict(row) for name, row in floor.items()}
     for turn in range(sizes.runs):
@@ -115,10 +96,10 @@ def _measured(folder: Path, asked: argparse.Namespace, sizes: Sizes) -> dict[str
                 continue
             sitting.turn(peer, turn)
     if "apps" in chosen:
-        of_apps = apps.measured(list(versions), sizes.apps, sizes.app_runs, _say)
+        of_apps = apps.measured(list(versions), sizes.apps, sizes.app_runs, say)
         found["apps"] = {name: asdict(row) for name, row in of_apps.items()}
     if "verify" in chosen:
-        _say("verify")
+        say("verify")
         sitting.verify(folder)
     found["rows"] = {
         name: asdict(row) for name, row in sitting.rows.items() if name in sitting.chosen
