@@ -240,6 +240,17 @@ def test_no_room_changes_nothing(emperor: Emperor) -> None:
         assert db.execute("SELECT min(seq) FROM event").fetchall() == [(1,)]
 
 
+def archive_through(emperor: Emperor, seq: int) -> None:
+    """Have the daemon archive its events up to this one. The last 100 events stay."""
+    for number in range(110):
+        (emperor.vassals / f"{number}.ini").write_text(
+            "[emperor]\ncommand = /nowhere/to/be/found\n"
+        )
+    until(lambda: emperor.last_seq() > seq + 110, "more events than stay")
+    done = emperor.ctl("archive", "--before", f"@{seq + 1}")
+    assert begin(emperor) == seq, done.stdout
+
+
 def test_a_process_whose_start_was_archived_is_known_to_the_next_daemon(
     make_emperor: MakeEmperor,
 ) -> None:
@@ -255,13 +266,7 @@ def test_a_process_whose_start_was_archived_is_known_to_the_next_daemon(
 
     until(lambda: its() == 2, "it has a child")
     seq = emperor.last_seq()
-    for number in range(110):  # the last 100 events stay
-        (emperor.vassals / f"{number}.ini").write_text(
-            "[emperor]\ncommand = /nowhere/to/be/found\n"
-        )
-    until(lambda: emperor.last_seq() > seq + 110, "more events than stay")
-    done = emperor.ctl("archive", "--before", f"@{seq + 1}")
-    assert begin(emperor) == seq, done.stdout
+    archive_through(emperor, seq)
     os.kill(emperor.daemon_pid(), signal.SIGKILL)
     assert emperor.ctl("stop", "a.ini").returncode == 0
     until(lambda: its() == 0, "its child has ended with it")
@@ -281,13 +286,7 @@ def test_a_process_of_an_attempt_whose_end_was_archived_is_not_taken_over(
     with subprocess.Popen(["sleep", "1000"], env=marks, start_new_session=True) as left:
         try:
             seq = emperor.last_seq()
-            for number in range(110):  # the last 100 events stay
-                (emperor.vassals / f"{number}.ini").write_text(
-                    "[emperor]\ncommand = /nowhere/to/be/found\n"
-                )
-            until(lambda: emperor.last_seq() > seq + 110, "more events than stay")
-            done = emperor.ctl("archive", "--before", f"@{seq + 1}")
-            assert begin(emperor) == seq, done.stdout
+            archive_through(emperor, seq)
             emperor.restart()
             assert emperor.ctl("start", "a.ini").returncode == 0
             spawned = emperor.event("spawned", "a.ini", after=seq)
