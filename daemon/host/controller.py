@@ -7,14 +7,11 @@ The fold decides on orders and time limits. When a stop takes too long, the fold
 """
 
 import contextlib
-import heapq
-import itertools
 import logging
 import math
 import os
 import signal
 import time
-from collections import deque
 from functools import partial
 from typing import Final
 
@@ -25,6 +22,7 @@ from ..core.actions import Action
 from ..core.draft import Draft
 from . import altered, emperor_protocol, procfs, threads, unjournaled
 from .context import HostContext
+from .later_looks import LaterLooks
 from .orders import unread
 from .process import Process
 from .readiness import Readiness
@@ -54,13 +52,7 @@ class Controller:
         self._keeper = context.keeper
         self._cgroups = context.cgroups
         self._config_text = context.config_text
-        # Orders to stop that were sent, in order: when each is to have been read.
-        self._stops: deque[tuple[float, Process]] = deque()
-        self._reloads: list[tuple[float, int, Process]] = []  # when to look at each, soonest first
-        self._numbers = itertools.count()
-        self._reload_is_watched = trio.Event()
-        self._watches_reloads = False
-        self._watches_stops = False
+        self._later_looks = LaterLooks(context.tasks)
 
     def begin(self) -> None:
         """Go on watching the starts and reloads that a former daemon ordered."""
@@ -134,32 +126,15 @@ class Controller:
     def _watch_reload(self, process: Process) -> None:
         """Report a process as deaf if it has not read the order shortly before its time is over.
 
-        Returns at once. One task watches all: a task for each would take 10 KB until then.
+        Returns at once.
         """
         patience = self._policy().start_patience
         if process.orders.unsure:
             patience *= _UNSURE
         elif process.suspected:
             patience = min(patience, _SUSPECTED)
-        due = trio.current_time() + max(patience - 2 * SETTLING - _MARGIN, patience / 2)
-        heapq.heappush(self._reloads, (due, next(self._numbers), process))
-        self._reload_is_watched.set()
-        if not self._watches_reloads:
-            self._watches_reloads = True
-            self._tasks.nursery.start_soon(self._watch_reloads)
-
-    async def _watch_reloads(self) -> None:
-        try:
-            while self._reloads:
-                self._reload_is_watched = trio.Event()
-                with trio.move_on_at(self._reloads[0][0]) as waited:
-                    await self._reload_is_watched.wait()  # its time may be over earlier
-                if waited.cancelled_caught:
-                    _, _, process = heapq.heappop(self._reloads)
-                    with self._tasks.confined(process.name, "reload"):
-                        self._look_at_reload(process)
-        finally:
-            self._watches_reloads = False
+        seconds = max(patience - 2 * SETTLING - _MARGIN, patience / 2)
+        self._later_looks.plan(seconds, process, "reload", self._look_at_reload)
 
     def _look_at_reload(self, process: Process) -> None:
         if not self._processes.holds(process) or process.end_ordered:
@@ -178,7 +153,7 @@ class Controller:
         if by_signal or not self._send(process, byte):
             signal_program(process, process.stop_signal)
         else:
-            self._watch_stop(process)
+            self._later_looks.plan(_UNREAD, process, "stop", self._look_at_stop)
         settled = -math.inf < process.accepted_at < trio.current_time() - SETTLING
         if process.speaks and not settled:
             self._tasks.start("stop", process, partial(self._stop_workers, graceful=graceful))
@@ -193,25 +168,8 @@ class Controller:
                 for pid in procfs.children(process.pid):
                     os.kill(pid, signal.SIGHUP if graceful else signal.SIGINT)
 
-    def _watch_stop(self, process: Process) -> None:
-        """Send a signal as well if the order to stop stays unread. Returns at once."""
-        self._stops.append((trio.current_time() + _UNREAD, process))
-        if not self._watches_stops:
-            self._watches_stops = True
-            self._tasks.nursery.start_soon(self._watch_stops)
-
-    async def _watch_stops(self) -> None:
-        """Watch all orders to stop. A task for each would cost a third of a stop of all."""
-        try:
-            while self._stops:
-                due, process = self._stops.popleft()
-                await trio.sleep_until(due)
-                with self._tasks.confined(process.name, "stop"):
-                    self._look_at_stop(process)
-        finally:
-            self._watches_stops = False
-
     def _look_at_stop(self, process: Process) -> None:
+        """Send a signal as well if the order to stop stays unread."""
         if not self._processes.holds(process) or process.control is None:
             return
         if unread(process.control):
