@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support import processes
+from support.clients import dial, listened_at
 from support.serving import serving
 from support.tyrant import ALICE, ALICES, TyrantDaemon, common_ground, status_of
 from support.vassals import SLEEPER, Application, free_port
@@ -240,9 +241,9 @@ emperor-required-heartbeat = 40
     (daemon.vassals / "a.ini").write_text(SLEEPER)
     daemon.start()
     daemon.phase("a.ini", "listening")
-    until((tmp_path / "run" / "a.socket").is_socket, "it listens")
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(tmp_path / "run" / "a.socket"))
+    address = str(tmp_path / "run" / "a.socket")
+    until(lambda: listened_at(address), "it listens")  # the file is there a moment earlier
+    with dial(address):
         assert daemon.phase("a.ini", "ready").pid
     daemon.stop()
 
