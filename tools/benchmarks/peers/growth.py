@@ -13,7 +13,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,10 +26,10 @@ from emperord.journal.store import Journal
 
 from . import page, processes, running, table
 from .installing import PREFIX
-from .marks import LOOK, STARTED, Marks, TookTooLongError, compiled
+from .marks import LOOK, STARTED, TookTooLongError, compiled
 from .running import say
 from .sitting import FAILURES, Cell, Row, machine
-from .supervisors import PATIENCE, Emperord, Place
+from .supervisors import PATIENCE, Emperord, fleet_place
 
 FLEETS = (100, 1_000, 10_000)
 LENGTHS = (1_000, 1_000_000)  # events; the first is a new journal
@@ -92,16 +91,6 @@ class Growth:
         self._anonymous: dict[int, float] = {}  # MB, by the number of vassals
 
     @contextmanager
-    def _place(self, count: int) -> Iterator[Place]:
-        folder = Path(tempfile.mkdtemp(prefix="bench-"))
-        marks = Marks(count)
-        try:
-            yield Place(self._vassal, marks, folder, FILES, PREFIX)
-        finally:
-            marks.close()
-            shutil.rmtree(folder, ignore_errors=True)
-
-    @contextmanager
     def _column(self, rows: dict[str, Row], name: str) -> Iterator[Callable[[str, float], None]]:
         """Note figures in one column; a failure is told in the cells that are empty then."""
         self._say(name)
@@ -122,7 +111,7 @@ class Growth:
         count = min(count, MOST)
         with (
             self._column(self.fleets, f"{count:,} vassals") as note,
-            self._place(count + self._times) as place,
+            fleet_place(self._vassal, count + self._times, FILES, PREFIX) as place,
         ):
             emperor = Emperord(place, count)
             emperor.write()
@@ -149,7 +138,7 @@ class Growth:
         """A column of the second table."""
         with (
             self._column(self.journals, f"{events:,} events") as note,
-            self._place(VASSALS) as place,
+            fleet_place(self._vassal, VASSALS, FILES, PREFIX) as place,
         ):
             emperor = Named(place, VASSALS)
             rows = million.write(str(emperor.journal), events, VASSALS)

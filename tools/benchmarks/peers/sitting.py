@@ -2,11 +2,9 @@
 
 import os
 import random
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,9 +15,9 @@ import million
 
 from . import processes
 from .installing import PREFIX
-from .marks import Marks, TookTooLongError
+from .marks import TookTooLongError
 from .others import Circus, Supervisord
-from .supervisors import CEmperor, Emperord, NotPossibleError, Place, Supervisor, running
+from .supervisors import CEmperor, Emperord, NotPossibleError, Supervisor, fleet_place, running
 
 PEERS: dict[str, type[Supervisor]] = {
     each.name: each for each in (CEmperor, Emperord, Supervisord, Circus)
@@ -133,15 +131,11 @@ class Sitting:
     def _fleet(
         self, kind: type[Supervisor], count: int, files: int
     ) -> Iterator[tuple[Supervisor, float]]:
-        folder = Path(tempfile.mkdtemp(prefix="bench-"))
-        marks = Marks(count)
-        try:
-            place = Place(self._vassal, marks, folder, files, PREFIX)
-            with running(kind, place, count) as found:
-                yield found
-        finally:
-            marks.close()
-            shutil.rmtree(folder, ignore_errors=True)
+        with (
+            fleet_place(self._vassal, count, files, PREFIX) as place,
+            running(kind, place, count) as found,
+        ):
+            yield found
 
     def turn(self, peer: str, turn: int) -> None:
         """Everything once of one peer."""

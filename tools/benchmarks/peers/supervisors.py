@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -236,6 +237,21 @@ def libraries(prefix: Path) -> dict[str, str]:
     folders = [str(each) for each in (prefix / "debian").glob("*lib/*-linux-gnu*")]
     folders += [str(each) for each in (prefix / "debian").glob("usr/lib/*-linux-gnu*")]
     return {"LD_LIBRARY_PATH": ":".join(folders)} if folders else {}
+
+
+@contextlib.contextmanager
+def fleet_place(vassal: Path, count: int, files: int, prefix: Path) -> Iterator[Place]:
+    """A place for so many of this vassal, in the folder where it is.
+
+    The folder stays until the sitting is over. ext4 without a journal passes over each inode that
+    was removed a few seconds ago, so what a run removes would slow the start of the next one.
+    """
+    marks = Marks(count)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="fleet-", dir=vassal.parent))
+        yield Place(vassal, marks, folder, files, prefix)
+    finally:
+        marks.close()
 
 
 @contextlib.contextmanager
