@@ -258,6 +258,7 @@ def wait(
     """Wait until vassals are up, without asking for anything.
 
     A NAME that no source has told yet is waited for. A throttled vassal is, too, as it tries again.
+    --all and a pattern wait first until the daemon has read each of its sources once.
     Exits with 1 when the time is over, and when a vassal cannot come to that: it is barred, say.
     """
     request = {"do": "wait", **meant(names, everything), "for": goal}

@@ -30,6 +30,14 @@ def is_of_many(request: Mapping[str, Any]) -> bool:
     return "names" in request or "all" in request
 
 
+def names_others(known: Collection[str], request: Mapping[str, Any]) -> bool:
+    """Whether vassals are meant that the request does not name itself: by a pattern, or all."""
+    names = request.get("names")
+    if not isinstance(names, list):
+        return request.get("all") is True
+    return any(isinstance(name, str) and name not in known and is_pattern(name) for name in names)
+
+
 async def choose(
     known: Collection[str], request: Mapping[str, Any], *, strangers: bool = False
 ) -> Chosen:

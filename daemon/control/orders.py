@@ -22,7 +22,8 @@ from ..core.kept_open import can_listen
 from ..core.reloads import way_to_reload
 from ..host import threads
 from .caller import Caller
-from .choosing import Chosen, choose, is_of_many, not_one, unknown
+from .choosing import Chosen, choose, is_of_many, names_others, not_one, unknown
+from .first_look import FirstLook
 from .pauses import NOT_RECORDED, paused_advice
 from .refusals import Refusals, reason_of
 from .server import Client, Failed, Refused
@@ -62,6 +63,9 @@ class Daemon(Protocol):
 
     @property
     def waiting(self) -> Waiting: ...
+
+    @property
+    def first_look(self) -> FirstLook: ...
 
     def now(self) -> int: ...
 
@@ -174,6 +178,7 @@ class Orders:
         goal, timeout = _goal(request), timeout_of(request)
         if not is_of_many(request):
             return await self._wait_for_one(str(request.get("name")), goal, timeout, client)
+        timeout = await self._know_all(request, timeout, client)
         # A vassal may be forgotten since it was asked about, or be named by its source soon.
         chosen = await choose(self._daemon.fleet.vassals, request, strangers=True)
         outcomes = Outcomes(self._daemon, client)
@@ -188,6 +193,17 @@ class Orders:
         await client.tell(first)
         await self._wait_for_all(names, goal, timeout, client, outcomes)
         return outcomes.answer({})
+
+    async def _know_all(self, request: Mapping[str, Any], patience: float, client: Client) -> float:
+        """Wait until the sources of the vassals that are meant were read; the seconds left."""
+        look = self._daemon.first_look
+        if look.is_over or not names_others(self._daemon.fleet.vassals, request):
+            return patience
+        began = time.monotonic()
+        missing = await client.aside(partial(look.wait, self._daemon, patience))
+        if missing is not None:
+            raise Failed(f"the daemon does not know all vassals yet: {missing}")
+        return max(0.0, patience - (time.monotonic() - began))
 
     async def _wait_for_one(
         self, name: str, goal: Goal, patience: float, client: Client

@@ -8,6 +8,7 @@ import trio
 
 from ...journal.events import Failed, Spec
 from ...monitors import contract
+from ..control.first_look import FirstLook
 from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..host import failures, threads
@@ -24,29 +25,27 @@ _LONGEST_BACKOFF: Final = 60.0  # seconds between restarts of a monitor that fai
 
 
 class MonitorRunner:
-    """Runs monitors. ``silent`` are those that have told nothing yet."""
+    """Runs monitors."""
 
     def __init__(
-        self, fleet: Fleet, observer: Observer, input_queue: InputQueue, tell: Tell
+        self,
+        fleet: Fleet,
+        observer: Observer,
+        input_queue: InputQueue,
+        tell: Tell,
+        first_look: FirstLook,
     ) -> None:
-        self.silent: set[str] = set()
         self._fleet = fleet
         self._observer = observer
         self._input_queue = input_queue
         self._tell = tell
-        self._heard = trio.Event()
+        self._first_look = first_look
 
     def start(self, nursery: trio.Nursery, monitors: Iterable[contract.Monitor]) -> None:
         """Run monitors in the nursery, each in a task of its own."""
         for monitor in monitors:
-            self.silent.add(monitor.url)
+            self._first_look.expect(monitor.url)
             nursery.start_soon(self._run, monitor)
-
-    async def hear_all(self, seconds: float) -> None:
-        """Wait until every monitor has told something, for so long at the most."""
-        with trio.move_on_after(seconds):
-            while self.silent:
-                await self._heard.wait()
 
     async def _run(self, monitor: contract.Monitor) -> None:
         source = Source(monitor.url, monitor.trusts_content)
@@ -58,9 +57,8 @@ class MonitorRunner:
                     yield from self._translated(fleet, source, observation)
 
             await self._tell(_of_source(source.url, meaning, observations))
-            self.silent.discard(source.url)
-            self._heard.set()
-            self._heard = trio.Event()
+            read = any(not isinstance(each, contract.Failed) for each in observations)
+            self._first_look.note(source.url, read=read)
 
         backoff = 1.0
         while True:

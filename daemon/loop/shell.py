@@ -104,18 +104,14 @@ class Shell:
         self._jumps = jumps.JumpWatch(clock, self.tell)
         self._heartbeats = Heartbeats(fleet, host, self.tell)
         self._news = VassalNews(fleet, host, self.tell)
-        self._monitors = MonitorRunner(fleet, self._observer, self._input_queue, self.tell)
         self.handover = Handover(host, self._keeper, self.tell)
         self.view = View(
-            fleet,
-            self._recorder,
-            self._requests,
-            self._observer,
-            clock,
-            self._jumps,
-            host,
-            self._keeper,
-            witness,
+            fleet, self._recorder, self._requests, self._observer, clock, self._jumps, host,
+            self._keeper, witness,
+        )  # fmt: skip
+        self._first_look = self.view.first_look
+        self._monitors = MonitorRunner(
+            fleet, self._observer, self._input_queue, self.tell, self._first_look
         )
         self.signals = Signals(self.view, signals, notifier, self.tell, self.handover.renew)
 
@@ -182,7 +178,7 @@ class Shell:
 
     async def _open(self) -> None:
         """Let the fleet begin when each source has told something, or its time is over."""
-        await self._monitors.hear_all(_FIRST_WORD)
+        await self._first_look.hear_all(_FIRST_WORD)
         # Vassals that left with their source leave first. Otherwise daemon_ready would give them
         # slots, spawn them, and their removal would stop them at once. The same holds for a
         # listing that came in time and is still being taken.
@@ -190,10 +186,11 @@ class Shell:
             BarrierInput(orphans),
             BarrierInput(lambda _: [Draft("daemon_ready", Empty())]),
         )
+        self._first_look.ready()
         status = self.view.status
         self._notifier.tell("READY=1", f"STATUS={status()}")
         log.info("ready: %s", status())
-        silent = self._monitors.silent
+        silent = self._first_look.silent
         for line in warnings(self.fleet, self._began, silent, self._observer.rejects):
             log.warning("%s", line)
         self._host.tell_unasked(self.fleet)
@@ -272,7 +269,7 @@ class Shell:
             fold(self.fleet, each.event)
             self.view.recent.note(each.event)
             self._heartbeats.note(each.event)
-            self.view.waiting.look(each.event.vassal, each.actions)
+            self.view.look(each.event.vassal, each.actions)
         daemon_log.write(log, (line for each in turn.folded for line in each.lines))
         self._notifier.note_change()
         for action, at in turn.ordered:
@@ -299,7 +296,7 @@ class Shell:
                 log.warning("waiting to record the stop; asked again, leaves at once")
             self.view.recent.paused = self._clock.now()
         self._requests.refuse(reason, but=but)
-        self.view.waiting.look(None)
+        self.view.look(None)
         self._can_answer.set()
         self._tell_status()
 

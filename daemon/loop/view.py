@@ -5,14 +5,16 @@ Everything told of the fleet is what is recorded, also while newer events wait f
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from functools import partial
 
 import trio
 
 from ..control.archives import Archives
 from ..control.attention import Recent
+from ..control.first_look import FirstLook
 from ..control.waiting import Waiting
+from ..core.actions import Action
 from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..core.running import waiting_text
@@ -44,6 +46,7 @@ class View:
         self.fleet = fleet  # as it is recorded
         self.recent = Recent()
         self.waiting = Waiting(self)
+        self.first_look = FirstLook()
         self.had_keeper = keeper.alive or keeper.died
         self._recorder = recorder
         self._requests = requests
@@ -57,6 +60,12 @@ class View:
         # By name: since when a service beside the fleet does not work, and why.
         self.services: Callable[[], Mapping[str, tuple[int | None, str]]] = dict
         self._failed: beside.Troubles = {}
+
+    def look(self, vassal: str | None, actions: Iterable[Action] = ()) -> None:
+        """Have clients that wait look again: something about this vassal, or the daemon, is new."""
+        self.waiting.look(vassal, actions)
+        if vassal is None:
+            self.first_look.changed()
 
     @property
     def paused(self) -> str | None:

@@ -244,7 +244,7 @@ def fleet_place(vassal: Path, count: int, files: int, prefix: Path) -> Iterator[
     """A place for so many of this vassal, in the folder where it is.
 
     The folder stays until the sitting is over. ext4 without a journal passes over each inode that
-    was removed a few seconds ago, so what a run removes would slow the start of the next one.
+    was removed a few seconds ago. So a run that removes files slows the start of the next one.
     """
     marks = Marks(count)
     try:
