@@ -72,23 +72,27 @@ def form() -> str:
     return os.environ.get(FORM) or ("journal" if is_journal() else "text")
 
 
+def stamp(at: float) -> str:
+    """This Unix time as lines of the log give it."""
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+    return f"{seconds}.{int(at * 1000) % 1000:03d}Z"
+
+
 def written(
-    name: str, priority: int, text: str, at: float | None = None, how: str | None = None
+    name: str, priority: int, text: str, at: str | None = None, how: str | None = None
 ) -> str:
-    """A line of the log, without its end. The priority is syslog(3)'s, the time Unix time.
+    """A line of the log, without its end. The priority is syslog(3)'s, ``at`` a stamp.
 
     ``how`` is its form, where the caller has asked for that already.
     """
     how = how or form()
     if how == "journal":  # sd-daemon(3); journald adds the time
         return f"<{priority}>{name}: {text}"
-    at = time.time() if at is None else at
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
-    stamp += f".{int(at * 1000) % 1000:03d}Z"
+    at = stamp(time.time()) if at is None else at
     if how == "json":
-        line = {"at": stamp, "level": LEVELS[priority], "logger": name, "message": text}
+        line = {"at": at, "level": LEVELS[priority], "logger": name, "message": text}
         return json.dumps(line)
-    return f"{stamp} {name}: {text}"
+    return f"{at} {name}: {text}"
 
 
 def log(name: str, text: str, priority: int = WARNING) -> None:

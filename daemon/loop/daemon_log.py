@@ -5,8 +5,9 @@ import logging
 import os
 import select
 import sys
-from collections.abc import Iterable
-from typing import Final, TextIO
+import time
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple, TextIO
 
 from ...monitors.names import shown
 from ..keeper import stdio
@@ -58,22 +59,22 @@ def set_up(form: str | None, file: str | None = None) -> None:
             os.environ[stdio.FOLLOWED] = former
     stdio.choose(form)
     handler = _Handler(sys.stderr)
-    handler.setFormatter(LineFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def write(logger: logging.Logger, lines: Iterable[tuple[int, str]]) -> None:
-    """Log lines, each with its level, in few writes: the lines of a turn may be thousands."""
+    """Log lines, each with its level, in few writes: the lines of a turn may be thousands.
+
+    A record of ``logging`` for each of them would take most of the time.
+    """
+    at = stdio.stamp(time.time())
+    told = [Line(logger.name, level, text, at) for level, text in lines]
     handlers = [each for each in logging.root.handlers if isinstance(each, _Handler)]
     for handler in handlers:
-        handler.hold_back()
-    try:
-        for level, text in lines:
-            if logger.isEnabledFor(level):  # ``log`` would look for its caller, at half of its cost
-                logger.handle(logger.makeRecord(logger.name, level, __file__, 0, text, (), None))
-    finally:
-        for handler in handlers:
-            handler.write_held()
+        handler.write(told)
+    if not handlers:  # another program has set up its own log
+        for line in told:
+            logger.log(line.level, "%s", line.text)
 
 
 def reopen() -> None:
@@ -103,83 +104,91 @@ def flaw(file: str | None) -> str | None:
     return None if why is None else f"the log cannot be {file}: {why}"
 
 
+class Line(NamedTuple):
+    """A line of the log: its logger, level, text, time as a stamp, and the lines of a traceback."""
+
+    logger: str
+    level: int
+    text: str
+    at: str
+    trace: Sequence[str] = ()
+
+
 class _Handler(logging.StreamHandler[TextIO]):
     """The log on standard error. Without a reader lines are lost, but the daemon goes on."""
 
     _lost = 0
-    _held: list[logging.LogRecord] | None = None  # those of a turn, which are written together
-
-    def hold_back(self) -> None:
-        """Hold lines back until ``write_held``."""
-        self._held = []
-
-    def write_held(self) -> None:
-        """Write the lines that were held back."""
-        with self.lock or contextlib.nullcontext():
-            held, self._held = self._held or [], None
-            self._write(held)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._held is None:
-            self._write([record])
-        else:
-            self._held.append(record)
-
-    def _write(self, records: Iterable[logging.LogRecord]) -> None:
-        """Write lines, as many at once as a pipe takes that has room."""
-        together: list[logging.LogRecord] = []
-        text = ""
-        for record in records:
-            line = self._line(record)
-            if together and len((text + line).encode(errors="replace")) > select.PIPE_BUF:
-                self._put(together, text)
-                together, text = [], ""
-            together.append(record)
-            text += line
-        if together:
-            self._put(together, text)
-
-    def _line(self, record: logging.LogRecord) -> str:
         try:
-            return f"{self.format(record)}\n"
-        except Exception:
+            line = line_of(record)
+        except Exception:  # its arguments do not fit its text
             self.handleError(record)
-            return ""
+        else:
+            self.write([line])
 
-    def _put(self, records: list[logging.LogRecord], text: str) -> None:
+    def write(self, lines: Sequence[Line]) -> None:
+        """Write lines, as many at once as a pipe takes that has room."""
+        form = stdio.form()
+        together: list[Line] = []
+        text, size = "", 0
+        with self.lock or contextlib.nullcontext():
+            for line in lines:
+                more = f"{written(line, form)}\n"
+                length = len(more.encode(errors="replace"))
+                if together and size + length > select.PIPE_BUF:
+                    self._put(together, text, form)
+                    together, text, size = [], "", 0
+                together.append(line)
+                text += more
+                size += length
+            if together:
+                self._put(together, text, form)
+
+    def _put(self, lines: Sequence[Line], text: str, form: str) -> None:
         # Wait for a slow reader. After a line was dropped, do not wait until there is room again.
         if not stdio.has_room(2, 0.0 if self._lost else _SLOW_READER):
-            self._lost += len(records)
+            self._lost += len(lines)
             return
         if self._lost:
-            first = records[0]
             lost = f"{self._lost} lines before this one are lost, as stderr was not read"
-            first.msg, first.args, self._lost = f"{first.getMessage()} ({lost})", (), 0
-            text = "".join(map(self._line, records))
+            first = lines[0]._replace(text=f"{lines[0].text} ({lost})")
+            text = "".join(f"{written(each, form)}\n" for each in (first, *lines[1:]))
+            self._lost = 0
         try:
             self.stream.write(text)
             self.flush()
         except Exception:
-            self.handleError(records[0])
+            self.handleError(_record(lines[0]))
 
 
-class LineFormatter(logging.Formatter):
-    """LineFormatter in which nothing upsets a terminal: tenants choose names and reasons."""
+def line_of(record: logging.LogRecord) -> Line:
+    """The line of a record. Raises where its arguments do not fit its text."""
+    trace: Sequence[str] = ()
+    if record.exc_info:
+        trace = logging.Formatter().formatException(record.exc_info).split("\n")
+    at = stdio.stamp(record.created)
+    return Line(record.name, record.levelno, record.getMessage(), at, trace)
 
-    def format(self, record: logging.LogRecord) -> str:
-        trace = self.formatException(record.exc_info).split("\n") if record.exc_info else []
-        priority, message = _priority(record.levelno), record.getMessage()
-        form = stdio.form()
 
-        def written(text: str) -> str:
-            return stdio.written(record.name, priority, text, record.created, form)
+def _record(line: Line) -> logging.LogRecord:
+    return logging.LogRecord(line.logger, line.level, __file__, 0, line.text, (), None)
 
-        if form == "json":
-            return written("\n".join([message, *trace]))
-        if form == "journal":
-            # journald makes an entry of each line, so each line of a traceback has its priority.
-            return "\n".join(written(shown(line)) for line in [message, *trace])
-        return "\n".join([written(shown(message)), *map(shown, trace)])
+
+def written(line: Line, form: str) -> str:
+    """A line in a form in which nothing upsets a terminal: tenants choose names and reasons."""
+    logger, level, text, at, trace = line
+    priority = _priority(level)
+    if form == "json":
+        return stdio.written(logger, priority, "\n".join([text, *trace]), at, form)
+    first = stdio.written(logger, priority, shown(text), at, form)
+    if not trace:
+        return first
+    more = map(shown, trace)
+    if form == "journal":
+        # journald makes an entry of each line, so each line of a traceback has its priority.
+        more = (stdio.written(logger, priority, each, at, form) for each in more)
+    return "\n".join([first, *more])
 
 
 def _priority(level: int) -> int:

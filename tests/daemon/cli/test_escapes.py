@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from emperord.daemon.cli import escapes
-from emperord.daemon.loop.daemon_log import LineFormatter
+from emperord.daemon.loop.daemon_log import line_of, written
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_builder import building
@@ -119,9 +119,9 @@ def test_a_command_line_that_is_refused_is_shown_escaped(words: tuple[str, ...])
     assert done.stderr.startswith("Usage: ")
 
 
-def test_a_traceback_in_the_log_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_traceback_in_the_log_is_escaped() -> None:
     try:
         raise ValueError("\x1b[2J")
     except ValueError:
         record = logging.LogRecord("emperor", 40, "", 0, "failed", (), sys.exc_info())
-    assert "\x1b" not in LineFormatter().format(record)
+    assert "\x1b" not in written(line_of(record), "text")

@@ -187,17 +187,14 @@ TRACEBACKS = {
 
 
 @pytest.mark.parametrize(("form", "expected"), TRACEBACKS.items(), ids=TRACEBACKS)
-def test_a_traceback_in_each_form(
-    monkeypatch: pytest.MonkeyPatch, form: str, expected: str
-) -> None:
-    monkeypatch.setenv(stdio.FORM, form)
+def test_a_traceback_in_each_form(form: str, expected: str) -> None:
     try:
         raise RuntimeError("a bug")
     except RuntimeError:
         record = logging.LogRecord(
             "emperor", logging.ERROR, "", 0, "failed\nly", (), sys.exc_info()
         )
-    written = daemon_log.LineFormatter().format(record)
+    written = daemon_log.written(daemon_log.line_of(record), form)
     assert re.fullmatch(expected, written, re.DOTALL), written
 
 
