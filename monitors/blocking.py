@@ -13,6 +13,19 @@ class Stalled(Exception):
     """The thread has not come back, nor made progress, within the time limit."""
 
 
+async def close_watches(close: Callable[[], None]) -> None:
+    """Close a descriptor of inotify in a thread, also where the caller is cancelled.
+
+    The kernel takes 8 to 16 ms for that, and does nothing: it waits until no processor uses the
+    watches. The waits of several descriptors overlap, each in a thread of its own.
+    """
+    with trio.CancelScope(shield=True):
+        try:
+            await trio.to_thread.run_sync(close, limiter=trio.CapacityLimiter(1))
+        except RuntimeError:  # there can be no more threads
+            close()
+
+
 class BlockingRunner:
     """Runs what may block in a thread. The limiter says how many such threads there may be.
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import trio
 
+from ...monitors.blocking import close_watches
 from . import threads
 from .directory_changes import DirectoryChanges
 from .process import Process
@@ -36,7 +37,7 @@ async def watch_logs(logs: LogDirectory, processes: ProcessTable, tasks: VassalT
                 with trio.move_on_after(_SELDOM):
                     await changes.wait()
     finally:
-        changes.close()
+        await close_watches(changes.close)
 
 
 async def _look(logs: LogDirectory, processes: ProcessTable, tasks: VassalTasks) -> bool:

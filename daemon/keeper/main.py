@@ -77,7 +77,7 @@ def main() -> NoReturn:
         passed.take_in(memory)
     code = _made(arguments, memory).run()
     signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)  # the last one would have the say
-    sys.exit(code)
+    os._exit(code)  # at once: Python takes 5 ms to clear its modules, and nothing is left to write
 
 
 def _made(arguments: list[str], memory: protocol.Memory) -> "Keeper":

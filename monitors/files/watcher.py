@@ -28,7 +28,7 @@ import trio
 
 from ...journal.events import Spec
 from .. import names
-from ..blocking import BlockingRunner, Stalled
+from ..blocking import BlockingRunner, Stalled, close_watches
 from ..contract import Failed, Tell
 from ..options import MonitorOptions
 from . import fair_queue
@@ -93,7 +93,7 @@ class FileMonitor:
                 except Exception as error:
                     teller.fail(error)
         finally:
-            watches.close()
+            await close_watches(watches.close)
         teller.check()
 
 
