@@ -12,6 +12,7 @@ from emperord.daemon.core.actions import recorded
 from emperord.daemon.core.deploys import Deploy, Deploys, Outcome
 from emperord.daemon.core.fleet import Fleet, from_json, to_json
 from emperord.daemon.core.fold import fold
+from emperord.daemon.loop import ports
 from emperord.journal import chain
 from emperord.journal.decoding import decode_body
 from emperord.journal.deploys import Row
@@ -38,6 +39,10 @@ class Disk:
         self._fleet = Fleet()  # as a fold of the first so many rows makes it, with their last hash
         self._folded = 0
         self._linked = chain.GENESIS
+
+    def record(self, moment: Callable[[str], None]) -> ports.Journal:
+        """The journal of a daemon that may be killed at a ``moment``."""
+        return Record(self, moment)
 
     @property
     def last_at(self) -> int:

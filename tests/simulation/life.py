@@ -20,7 +20,6 @@ from emperord.journal.events import DaemonStarted, OperatorRequested, Request
 from emperord.journal.policy import Policy
 from trio._core import _run as trio_internals
 
-from .disk import Record
 from .host import KeeperLink, SimulatedHost
 from .trouble import Crash, must
 
@@ -75,7 +74,7 @@ class Life:
             lambda: int(trio.current_time() * 1e9) + skew,
         )
         self.shell = world.daemon(
-            Record(world.disk, self.moment),
+            world.disk.record(self.moment),
             world.disk.rebuild(),
             self.clock,
             self.host,

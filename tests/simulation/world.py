@@ -39,15 +39,23 @@ CALM: Final = 5.0  # virtual seconds that it has to stay so; longer than a hang 
 class World:
     """All there is beside the daemon's own code. ``daemon`` is the shell that is tried."""
 
-    def __init__(self, script: Script, daemon: type[Shell] = Shell) -> None:
+    def __init__(
+        self,
+        script: Script,
+        daemon: type[Shell] = Shell,
+        checker: Checker | None = None,
+        disk: Disk | None = None,
+        texts: dict[str | None, str] | None = None,
+    ) -> None:
         self.script = script
         self.daemon = daemon
         self.rng = Random(f"{script.seed}/world")
-        self.checker = Checker()
-        self.disk = Disk(self.checker)
+        self.checker = checker or Checker()
+        self.disk = disk or Disk(self.checker)
         self._hops = Random(f"{script.seed}/hops of the world")
         self.machine = Machine(self.rng, self.checker, trio.current_time, self.later)
-        self.texts: dict[str | None, str] = {}  # every config that there ever was, by digest
+        # Every config that there ever was, by digest.
+        self.texts: dict[str | None, str] = {} if texts is None else texts
         self.sources = {
             kind: Source(kind, Random(f"{script.seed}/{kind}"), self.texts) for kind in SOURCES
         }

@@ -25,6 +25,7 @@ REASONS = {
     "simulation/addresses.py": STEERED,
     "simulation/clock.py": STEERED,
     "simulation/host.py": STEERED,
+    "simulation/lasting.py": STEERED,
     "simulation/life.py": STEERED,
     "simulation/looks.py": STEERED,
     "simulation/preflights.py": STEERED,

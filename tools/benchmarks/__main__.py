@@ -17,6 +17,7 @@ import neighbours
 import replays
 import sources
 from dropped import measure
+from hour import main as hour
 from measuring import BENCHES
 from peers import growth
 from peers import main as peers
@@ -32,6 +33,8 @@ def main() -> None:
         sys.exit(peers.main(sys.argv[2:]))
     if sys.argv[1:2] == ["--growth"]:
         sys.exit(growth.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["--hour"]:
+        sys.exit(hour.main(sys.argv[2:]))
     names = sys.argv[1:] or list(BENCHES)
     if unknown := set(names) - set(BENCHES):
         sys.exit(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
