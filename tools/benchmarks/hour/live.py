@@ -73,13 +73,13 @@ def _samples(emperor: Emperord, seconds: float) -> list[Sample]:
 
 
 def _figures(emperor: Emperord) -> dict[str, float]:
-    own = {"daemon": emperor.daemon_pid()}
-    own |= {"keeper": pid for pid in emperor.own() if pid != own["daemon"]}
+    daemon = emperor.daemon_pid()
+    [keeper, *_] = [pid for pid in emperor.own() if pid != daemon]
     found: dict[str, float] = {}
-    for name, pid in own.items():
+    for name, pid in (("daemon", daemon), ("keeper", keeper)):
         found[f"MB of the {name} (anonymous)"] = processes.memory(pid).anonymous
         found[f"open files of the {name}"] = len(os.listdir(f"/proc/{pid}/fd"))
-    found["threads of the daemon"] = len(os.listdir(f"/proc/{own['daemon']}/task"))
+    found["threads of the daemon"] = len(os.listdir(f"/proc/{daemon}/task"))
     found["KB of the snapshot"] = _snapshot(emperor) / 1024
     return found
 

@@ -91,10 +91,11 @@ def _verdict(name: str, samples: Sequence[Sample]) -> str:
 
 def _markdown(found: dict[str, Any], samples: dict[str, list[Sample]]) -> str:
     here = found["machine"]
-    parts = [
+    head = (
         f"Measured on {found['made']} on {here['cores']} cores, with Python {here['python']} and"
         f" {here['file system']}."
-    ]
+    )
+    parts = [head]
     for name, some in samples.items():
         parts += [TITLES[name], page.grid(_table(some)), _verdict(name, some)]
     return "\n\n".join(parts)
