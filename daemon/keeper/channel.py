@@ -4,6 +4,7 @@ import functools
 import os
 import select
 import socket
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -22,13 +23,13 @@ class Channel:
         self._memory = memory
         self._handle = handle
         self._socket: socket.socket | None = None
-        self._unsent: list[tuple[dict[str, Any], list[int]]] = []
+        self._unsent: deque[tuple[dict[str, Any], list[int]]] = deque()
         self.congested = False  # the kernel took or gave no packet; it is asked again soon
 
     def open(self, end: socket.socket) -> None:
         """Greet a new daemon, which has the other end."""
         end.setblocking(False)
-        self._socket, self._unsent = end, self._memory.greeting()
+        self._socket, self._unsent = end, deque(self._memory.greeting())
 
     def close(self) -> None:
         """The daemon has ended. All that it has sent is read before."""
@@ -36,7 +37,7 @@ class Channel:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        self._unsent = []
+        self._unsent.clear()
 
     def register(self, poll: select.poll) -> None:
         """Have a poll(2) wake when a packet can be read, or one that waits can be sent."""
@@ -89,6 +90,6 @@ class Channel:
                 if error.errno in protocol.CONGESTED:
                     self.congested = True
                 else:
-                    self._unsent = []  # the keeper is about to find the daemon dead
+                    self._unsent.clear()  # the keeper is about to find the daemon dead
                 return
-            del self._unsent[0]
+            self._unsent.popleft()

@@ -59,6 +59,7 @@ JOURNAL = "journal"  # under which name the identity of the journal is kept
 CONTROL = "control"  # the name under which the control socket is kept
 PROCESS = "process:"  # prefix of the name of a process without sockets; kept is its pidfd
 PASSED = "passed:"  # prefix of the name of a socket that the service manager has passed (passed.py)
+_OF_DAEMON = (JOURNAL, CONTROL)
 LEFT = "left:"  # prefix of a name that was given for a journal that is lost
 LONGEST = 65_536  # bytes of a packet
 MOST_DESCRIPTORS = 16  # beside one packet
@@ -178,8 +179,7 @@ class Memory:
 
     def of_vassals(self) -> bool:
         """Whether anything is kept for vassals. The rest is of no use without a daemon."""
-        others = self.kept.keys() - {JOURNAL, CONTROL}
-        return not all(name.startswith(PASSED) for name in others)
+        return any(name not in _OF_DAEMON and not name.startswith(PASSED) for name in self.kept)
 
     def died(self, pid: int, start: int, code: int | None, signal: int | None) -> dict[str, Any]:
         """Remember a death until it is acknowledged; the packet that tells it."""

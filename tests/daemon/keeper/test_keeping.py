@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -255,3 +256,26 @@ def test_what_the_service_manager_has_passed_is_not_a_daemons_to_drop() -> None:
     assert not memory.of_vassals()
     memory.told({"do": "keep", "name": "listen:a.ini\n:80", "about": {}}, [8])
     assert memory.of_vassals()
+
+
+def test_whether_anything_is_kept_for_vassals_costs_as_much_for_many() -> None:
+    """The keeper asks at each turn of a start. It looked at all of 10,000 vassals, three times."""
+
+    class Looked(dict[str, Any]):
+        looks = 0
+
+        def __iter__(self) -> Iterator[str]:
+            for name in super().__iter__():
+                self.looks += 1
+                yield name
+
+        def keys(self) -> Any:
+            raise AssertionError("a copy of all names")
+
+    kernel = Kernel()
+    kernel.memory.kept = kept = Looked()
+    for name in (JOURNAL, "passed:7", *(f"sockets:{at}" for at in range(1_000))):
+        kernel.memory.told({"do": "keep", "name": name, "about": {}}, kernel.pass_(1))
+    kept.looks = 0
+    assert kernel.memory.of_vassals()
+    assert kept.looks == 3
