@@ -214,9 +214,8 @@ class Keeper:
     @property
     def _is_awaited(self) -> bool:
         """Whether a daemon takes no signals yet that is to attend vassals, or to stop all."""
-        if not self._daemon or self._hears:
-            return False
-        return self._restarts.stopping is not None or self._memory.of_vassals()
+        starts = bool(self._daemon) and not self._hears
+        return starts and (self._restarts.stopping is not None or self._memory.of_vassals())
 
     def _may_leave(self, code: int | None, worked: bool, killed: bool) -> bool:
         """Whether to end with a daemon that failed: to start, or too often to stop all."""
