@@ -9,7 +9,6 @@ With ``--keep`` the daemon does so by itself: some seconds after it is ready, an
 
 import logging
 import os
-import subprocess
 import sys
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -26,6 +25,7 @@ from ...journal.errors import JournalPaused
 from ...journal.events import ARCHIVED, JournalArchived
 from ...journal.store import Journal
 from ...journal.times import moment, rfc3339
+from ...monitors import children
 from ...monitors.names import shown
 from ..core.draft import Draft
 from ..core.fleet import Fleet
@@ -256,7 +256,7 @@ def _process(arguments: tuple[str, ...], ends: int) -> dict[str, Any]:
     argv = [sys.executable, "-P", "-m", "emperord.replay.for_daemon", *arguments]
     environ = {key: each for key, each in os.environ.items() if not key.startswith("EMPEROR")}
     try:
-        done = subprocess.run(argv, stdin=ends, capture_output=True, check=False, env=environ)
+        done = children.run(argv, stdin=ends, env=environ)
     except (OSError, ValueError) as error:
         return {"error": f"no process can be started for it: {error}"}
     finally:

@@ -16,6 +16,7 @@ import msgspec
 
 from ...journal.events import OperatorRequested, Request
 from ...journal.times import rfc3339
+from ...monitors import children
 from ...monitors.names import shown
 from ...monitors.short_names import short_names
 from ...version import VERSION
@@ -280,7 +281,7 @@ def try_new_version() -> None:
     """See whether what is installed now, keeper and daemon, starts at all. Raises Refused."""
     argv = [sys.executable, "-P", "-m", "emperord.daemon.keeper", "--version"]
     try:
-        subprocess.run(argv, check=True, capture_output=True, timeout=_TRIAL, env=_bare())
+        children.run(argv, timeout=_TRIAL, env=_bare()).check_returncode()
     except (OSError, subprocess.SubprocessError) as error:
         said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip()
         reason = said.splitlines()[-1] if said else str(error)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 import trio
 
+from ...monitors import children
 from ...monitors.names import shown
 from ..host import threads
 from .server import Refused
@@ -47,10 +48,8 @@ def _tell(journal: str, names: list[str], as_json: bool) -> dict[str, Any]:
     ]
     environ = {key: each for key, each in os.environ.items() if not key.startswith("EMPEROR")}
     try:
-        done = subprocess.run(
-            argv, capture_output=True, check=False, env=environ, timeout=_PATIENCE,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        quiet = subprocess.DEVNULL
+        done = children.run(argv, timeout=_PATIENCE, env=environ, stdin=quiet)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise Refused(f"the journal's story cannot be told: {shown(str(error))}") from None
     said = done.stderr.decode(errors="replace").strip().removeprefix(_PREFIX)

@@ -21,6 +21,7 @@ import subprocess
 import sys
 from typing import Final
 
+from ...monitors.children import Child
 from . import cgroup_files as files
 
 AUTO, NONE = "auto", "none"
@@ -114,7 +115,7 @@ def _try(base: str) -> None:
         if not os.path.exists(os.path.join(probe, "cgroup.kill")):
             raise Unusable(f"{base}: the kernel has no cgroup.kill there (Linux 5.14 has it)")
         waits = [sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()"]
-        with subprocess.Popen(waits, stdin=subprocess.PIPE) as child:
+        with Child(waits, stdin=subprocess.PIPE) as child:
             try:
                 files.put(child.pid, probe)
                 files.kill(probe)

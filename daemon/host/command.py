@@ -22,8 +22,7 @@ from ..keeper import stdio
 from ..keeper.protocol import CHANNEL
 from . import cgroups, magic, world
 from .confinement import NONE, Confinement
-from .procfs import IDENTITY, MARK, can_set_limit_tag
-from .procfs import limit_tag as tag_of
+from .procfs import IDENTITY, MARK
 from .users import User
 
 _LOADERS: Final = {
@@ -184,7 +183,6 @@ def argv(
 def of_attempt(
     argv: list[str],
     spec: Spec,
-    mark: str,
     nofile: tuple[int, int] | None,
     user: User | None,
     cgroup: str | None,
@@ -192,7 +190,7 @@ def of_attempt(
     hooks: bool = False,
     confinement: Confinement = NONE,
 ) -> list[str]:
-    """argv and all that is executed before it: limits, the mark's tag, the user, the cgroup.
+    """argv and all that is executed before it: limits, the user, the cgroup.
 
     ``hooks``: its environment has hooks that run before it.
 
@@ -204,7 +202,6 @@ def of_attempt(
         nofile,
         spec.cwd,
         spec.settings,
-        limit_tag=tag_of(mark) if can_set_limit_tag() else None,
         user=user,
         enter=[*([] if cgroup is None else cgroups.entering(cgroup)), *within],
         last=_located(confinement.bounding()) if user is None else (),
@@ -218,7 +215,6 @@ def limited(
     cwd: str | None,
     settings: Mapping[str, str] | None = None,
     *,
-    limit_tag: int | None = None,
     user: User | None = None,
     enter: Sequence[str] = (),
     last: Sequence[str] = (),
@@ -226,17 +222,18 @@ def limited(
 ) -> list[str]:
     """argv that starts the program, in ``cwd``, with these limits of open files, soft and hard.
 
-    ``settings`` may have limits of the vassal's own. Its ``limit_tag`` is one as well (see
-    ``procfs.py``). A vassal of another ``user`` becomes that one first (see ``users.py``), after
-    what has to ``enter`` a cgroup (see ``cgroups.py``). The words of ``last`` come after all that.
+    ``settings`` may have limits of the vassal's own. A vassal of another ``user`` becomes that one
+    first (see ``users.py``), after what has to ``enter`` a cgroup (see ``cgroups.py``). The words
+    of ``last`` come after all that.
 
     The daemon may need more descriptors than a program should get. uWSGI closes every possible one
-    at its start, and programs that use select(2) break past 1024. Raises the OSError that executing
-    the program itself would have raised, because prlimit's exit code does not name the cause.
+    at its start, and programs that use select(2) break past 1024.
+
+    Raises the OSError that executing the program would raise. The exit code of a program before it
+    would not name the cause. Without one, the daemon holds the interpreter's lock until the exec. A
+    file system that does not answer holds up this look first, which is made without the lock.
     """
     limits = {} if nofile is None else {"nofile": f"{nofile[0]}:{nofile[1]}"}
-    if limit_tag is not None:
-        limits["rttime"] = f"{limit_tag}:"  # the soft limit; the hard one stays
     settings = settings or {}
     for key in LIMITS:
         if key in settings:
@@ -247,12 +244,27 @@ def limited(
         before += world.before(rights, _tool("setpriv"))
     elif rights is not None:
         before += become(rights, _tool("setpriv"))
+        if not limits:
+            # setpriv looks for its program while it still has root's capabilities.
+            before += _plainly()
     if limits:
         before += [_tool("prlimit"), *(f"--{key}={value}" for key, value in limits.items()), "--"]
     before += last
-    if before:
-        check(argv[0], cwd, settings, rights)
+    check(argv[0], cwd, settings, rights)
     return before + argv
+
+
+def for_shell(argv: Sequence[str]) -> list[str]:
+    """argv by which the shell runs a program that the kernel cannot execute (ENOEXEC).
+
+    So does execvp(3), by which each program that comes before another one executes it.
+    """
+    return [*_plainly(), *argv]
+
+
+def _plainly() -> list[str]:
+    """A program that changes nothing, and executes another one by execvp(3)."""
+    return [_tool("nice"), "-n", "0", "--"]
 
 
 def check(

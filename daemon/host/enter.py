@@ -21,7 +21,7 @@ import posix
 import sys
 
 _LONGEST = 1 << 22  # bytes of an environment; the kernel allows less (execve(2))
-_EINVAL = 22
+_EINVAL, _ENOEXEC = 22, 8
 _FIRST = 3  # the first descriptor that sd_listen_fds(3) names
 _HOOK_LIMIT = 30  # seconds that a hook may run
 _DAEMONS = (b"EMPERORD_", b"UWSGI_EMPEROR_FD")  # variables that no setting changes
@@ -219,7 +219,10 @@ def _environment() -> dict[bytes, bytes]:
 
 
 def _execute(argv: list[str], environment: dict[bytes, bytes]) -> OSError:
-    """Execute it as execvpe(3) does; return the error if nothing could be executed."""
+    """Execute it as execvpe(3) does; return the error if nothing could be executed.
+
+    A file that the kernel cannot execute is a script for the shell.
+    """
     folders = [""]
     if "/" not in argv[0]:
         path = environment.get(b"PATH", b"/bin:/usr/bin").decode(errors="surrogateescape")
@@ -232,6 +235,9 @@ def _execute(argv: list[str], environment: dict[bytes, bytes]) -> OSError:
             continue
         except OSError as error:
             obstacle = error
+            if error.errno == _ENOEXEC:
+                shell = ["/bin/sh", folder + argv[0], *argv[1:]]
+                posix.execve(shell[0], shell, environment)
     return obstacle
 
 

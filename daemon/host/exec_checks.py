@@ -25,8 +25,9 @@ from typing import Any, Final
 import trio
 
 from ...journal.policy import Policy
+from ...monitors.children import Child
 from ...monitors.defaults import lowered
-from . import command, threads
+from . import command, procfs, threads
 from .fair_places import FairPlaces
 from .process import Process
 from .users import NoAccount, user_of
@@ -95,15 +96,15 @@ class ExecChecks:
         try:
             user = user_of(spec, self._policy())
             argv = command.of_attempt(
-                list(words), lowered(spec, self._most), process.mark, self._nofile, user,
-                process.cgroup,
-            )  # fmt: skip
+                list(words), lowered(spec, self._most), self._nofile, user, process.cgroup
+            )
             environment = command.environment(
                 self._environ, process.name, spec, process.mark, None, None, user, self._identity()
             )
             quiet = subprocess.DEVNULL
             child = run.begin(
                 ["timeout", "--signal=KILL", f"{seconds:g}", *argv],
+                tag=procfs.settable_tag(process.mark),
                 env=environment,
                 cwd=spec.cwd,
                 stdin=quiet,
@@ -157,7 +158,7 @@ class _Run:
         if self._over.is_set():
             return None
         # Without the lock: this blocks where the working directory does not answer.
-        child = subprocess.Popen(argv, **how)
+        child = Child(argv, **how)
         with self._lock:
             self._child = child
             is_over = self._over.is_set()

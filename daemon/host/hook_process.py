@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from ...monitors import children
 from ...monitors.names import shown
 from ..keeper import stdio
 from .procfs import HOOK
@@ -32,7 +33,7 @@ def begin(argv: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[b
     # killed as a whole. By the variable it is taken for no remnant of a vassal, nor is a process
     # that it leaves behind (``stray_processes.py``).
     environ = {**environ, HOOK: "1"}
-    return subprocess.Popen(argv, env=environ, stdin=subprocess.DEVNULL, stdout=2, process_group=0)
+    return children.Child(argv, env=environ, stdin=subprocess.DEVNULL, stdout=2, process_group=0)
 
 
 def flaw(hook: subprocess.Popen[bytes], limit: float) -> str | None:
@@ -72,7 +73,7 @@ def leave(left: Sequence[Mapping[str, Any]], limit: float, keep: Sequence[int]) 
         file.seek(0)
         for each in keep:
             os.set_inheritable(each, True)
-        return os.posix_spawn(
+        return children.spawn(
             sys.executable,
             [sys.executable, "-P", "-m", __name__],
             {**os.environ, HOOK: "1"},

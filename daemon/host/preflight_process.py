@@ -17,11 +17,12 @@ import trio
 
 from ...journal.events import Spec
 from ...monitors import preflight, shell_words
+from ...monitors.children import Child
 from ..core.fleet import Vassal
 from . import command, procfs
 from .context import HostContext
 from .process import Process
-from .spawn import attach
+from .spawn import attach, execute
 from .users import User, user_of
 
 CONFIG: Final = "EMPERORD_CONFIG"  # the variable with the path of the config
@@ -117,15 +118,17 @@ class PreflightStarter:
         path: str,
     ) -> PreflightProcess:
         spec = vassal.spec
-        argv = command.of_attempt(argv_of(spec), spec, mark, self._nofile, user, cgroup)
+        argv = command.of_attempt(argv_of(spec), spec, self._nofile, user, cgroup)
         its = command.environment(
             self._environ, vassal.name, spec, mark, None, None, user, self._identity()
         )
         ours, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             os.set_blocking(theirs, True)
-            child = subprocess.Popen(
+            child = execute(
+                Child,
                 argv,
+                tag=procfs.settable_tag(mark),
                 env=its | {CONFIG: path},
                 cwd=spec.cwd,
                 stdin=subprocess.DEVNULL,

@@ -6,7 +6,7 @@ A process of an attempt carries the attempt's mark in its environment, which des
 program may clear its environment. So each process carries a tag as well: a number made from the
 mark, as its soft limit of real-time CPU (setrlimit(2)). That limit is so high that it limits
 nothing. Descendants inherit it, too, and hardly any program changes it. A new session (setsid(2))
-removes neither.
+removes neither. ``monitors/children.py`` has how a child gets it.
 
 A look that fails because no descriptor is left is an error, never an answer. A process that is
 taken for dead would be started a second time.
@@ -210,9 +210,10 @@ def limit_tag(mark: str) -> int:
     return 1 << 62 | number >> 2
 
 
-def can_set_limit_tag() -> bool:
-    """Whether processes may have such a limit; not where real-time CPU is limited already."""
-    return resource.getrlimit(resource.RLIMIT_RTTIME)[1] == resource.RLIM_INFINITY
+def settable_tag(mark: str) -> int | None:
+    """The tag, if a child may have such a limit; not where real-time CPU is limited already."""
+    _, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
+    return limit_tag(mark) if hard == resource.RLIM_INFINITY else None
 
 
 def limit_tag_of(pid: int) -> int | None:
@@ -232,6 +233,9 @@ def all_pids() -> Iterator[int]:
 
 class Processes(NamedTuple):
     """All processes that may be a vassal's, in the order in which they started.
+
+    The daemon's own session has no tagged process of a vassal: each start makes a new session, and
+    no process can join one. But the daemon has a vassal's tag for the moment of its start.
 
     Zombies are left out, except our own children: a process that forks and dies, over and over, may
     be seen in no other state. A zombie that is traced is left out, too, because it stays until its
@@ -268,7 +272,7 @@ def all_processes(
 
 def _take_in(pids: Iterable[int], all_: Processes, marks: Mapping[int, str]) -> None:
     found: list[tuple[int, int, int]] = []
-    us = os.getpid()
+    us, our_session = os.getpid(), os.getsid(0)
     for pid in pids:
         fields = _stat(pid)
         if fields is None:
@@ -277,7 +281,7 @@ def _take_in(pids: Iterable[int], all_: Processes, marks: Mapping[int, str]) -> 
             found.append((int(fields[19]), pid, int(fields[3])))
     for _, pid, session_ in sorted(found):
         mark_ = marks.get(pid) or mark_of(pid)
-        tag = limit_tag_of(pid) if mark_ is None else None
+        tag = limit_tag_of(pid) if mark_ is None and session_ != our_session else None
         if mark_ is not None:
             all_.marked.setdefault(mark_, []).append(pid)
         elif tag is not None:

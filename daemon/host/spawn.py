@@ -7,6 +7,7 @@ each of these moments harmless:
   emperor's socket closes, so the death of the daemon must not close it.
 - The first frame of an inline config is in the socket before the child reads. uWSGI waits for it
   from its first moment.
+- The tag of its mark is the child's from the fork on (``monitors/children.py``).
 - The mark is in the child's environment from its exec on. So a daemon that died between fork and
   ``spawned`` leaves a process that the next one finds (``recovery.py``).
 - The child is in a list before Popen makes it, because Popen may raise when the process exists
@@ -24,9 +25,11 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from ...journal.events import Fault, Spec
+from ...monitors.children import Child
 from ...monitors.defaults import lowered
 from ..core.fleet import Vassal
 from ..keeper.refusals import PASSING
@@ -42,10 +45,12 @@ from .users import User, user_of
 from .uwsgi_choice import Choice
 from .vassal_log import log_file
 
+_Begun = TypeVar("_Begun", bound=Child)
+
 _RESERVE: Final = 32  # descriptors that vassals leave to the daemon
 
 
-class _Child(subprocess.Popen[bytes]):
+class _Child(Child):
     """A child that is in ``begun`` before it starts: Popen may fail when there is a process."""
 
     def __init__(self, begun: list["_Child"], argv: list[str], **how: Any) -> None:
@@ -125,7 +130,7 @@ class Starter:
         assert vassal.attempt is not None
         assert vassal.running is not None
         spec, name = vassal.running, kept_name(vassal.name, vassal.attempt)
-        argv = self._argv(vassal, spec, mark, user, cgroup)
+        argv = self._argv(vassal, spec, user, cgroup)
         log_start = self._logs.size(vassal.name) if self._logs is not None else 0
         pairs = _Pairs()
         begun: list[_Child] = []
@@ -140,9 +145,10 @@ class Starter:
             # uWSGI waits for its config from the first. So the config, too, is there before.
             unsent = self._first_config(spec, pairs.config_ours, vassal.monitor)
             sockets.make(self._kept_sockets.of(vassal.name, spec))
-            child = _Child(
-                begun,
+            child = execute(
+                partial(_Child, begun),
                 argv,
+                tag=procfs.settable_tag(mark),
                 env=command.environment(
                     self._environ,
                     vassal.name,
@@ -184,10 +190,8 @@ class Starter:
         process.unsent_frame = unsent
         return process
 
-    def _argv(
-        self, vassal: Vassal, spec: Spec, mark: str, user: User | None, cgroup: str | None
-    ) -> list[str]:
-        """The program and all that is executed before it: limits, the mark's tag, the cgroup."""
+    def _argv(self, vassal: Vassal, spec: Spec, user: User | None, cgroup: str | None) -> list[str]:
+        """The program and all that is executed before it: limits, the user, the cgroup."""
         copy = None
         if spec.copy and vassal.attempt is not None:
             copy = self._copies.make((vassal.name, vassal.attempt), spec.config, user, to_run=True)
@@ -197,7 +201,6 @@ class Starter:
         return command.of_attempt(
             argv,
             spec,
-            mark,
             self._nofile,
             user,
             cgroup,
@@ -303,6 +306,19 @@ def _check_room(descriptor: int) -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and descriptor >= soft - _RESERVE:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def execute(begin: Callable[..., _Begun], argv: list[str], **how: Any) -> _Begun:
+    """Begin a child; a program that the kernel cannot execute is one for the shell.
+
+    Raises OSError.
+    """
+    try:
+        return begin(argv, **how)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    return begin(command.for_shell(argv), **how)
 
 
 def attach(vassal: Vassal, child: subprocess.Popen[bytes]) -> Process:

@@ -5,7 +5,7 @@ with the number and hash of the last event, kept elsewhere, can. ``targets`` has
 syslog, a command). ``writer`` is the task that writes to one of them. ``settings`` reads the
 options. ``journal/witness.py`` says what a line holds.
 
-Imports: ``daemon/host``, ``journal``.
+Imports: ``daemon/host``, ``journal``, ``monitors``.
 
 Invariants:
 

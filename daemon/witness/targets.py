@@ -11,6 +11,7 @@ import subprocess
 from typing import Final, Protocol
 
 from ...journal.witness import LONGEST, Line, parse
+from ...monitors.children import Child
 
 TIME_LIMIT: Final = 10.0  # seconds that a command may take for one line
 _SYSLOG: Final = "/dev/log"
@@ -116,7 +117,7 @@ class Command:
 
     def write(self, line: bytes) -> None:
         quiet = subprocess.DEVNULL
-        with subprocess.Popen(
+        with Child(
             self._argv, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True
         ) as process:
             self._running = process

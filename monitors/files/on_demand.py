@@ -22,6 +22,7 @@ from typing import Final
 from ...journal import quantities
 from ...journal.events import Spec
 from .. import names, ownership
+from ..children import Child
 from ..options import MonitorOptions
 from ..private_groups import NotKnown
 from ..regular_file import Denied, NotRegular, opened
@@ -119,7 +120,7 @@ class Addresses:
         what = f"--on-demand-exec {names.shown(program)}"
         argument = f"./{path}" if path.startswith("-") else path
         try:
-            run = subprocess.Popen(
+            run = Child(
                 # It is held to its time even if the daemon dies meanwhile.
                 [
                     *("timeout", "--signal=KILL", f"{LIMIT:g}"),

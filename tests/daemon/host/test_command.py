@@ -237,11 +237,6 @@ def test_a_program_gets_its_limits_back(name: str) -> None:
     ]
 
 
-def test_a_brand_is_a_soft_limit() -> None:
-    limits = command.limited(["true"], None, None, limit_tag=2**62)[1:2]
-    assert limits == ["--rttime=4611686018427387904:"]
-
-
 @pytest.mark.parametrize("argv", [["/nowhere/x"], ["no-such-program"], ["/etc/passwd"], ["./true"]])
 def test_a_missing_program_is_told_as_if_it_had_been_executed(argv: list[str]) -> None:
     with pytest.raises(OSError, match=r"No such file|Permission"):
