@@ -184,7 +184,7 @@ def written(line: Line, form: str) -> str:
     first = stdio.written(logger, priority, shown(text), at, form)
     if not trace:
         return first
-    more = map(shown, trace)
+    more: Iterable[str] = map(shown, trace)
     if form == "journal":
         # journald makes an entry of each line, so each line of a traceback has its priority.
         more = (stdio.written(logger, priority, each, at, form) for each in more)
