@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -114,12 +115,16 @@ class Supervisor:
         """Stop it by its signal; the seconds until it and all its vassals are gone."""
         assert self.process is not None
         pids = self.place.marks.pids()
+        ended = os.pidfd_open(self.process.pid)  # Popen's wait looks once in 50 ms only
         began = time.monotonic()
         self.process.send_signal(self.stop_signal)
         try:
-            self.process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            raise TookTooLongError(f"it did not end in {PATIENCE:g} s") from None
+            in_time, _, _ = select.select([ended], [], [], PATIENCE)
+        finally:
+            os.close(ended)
+        if not in_time:
+            raise TookTooLongError(f"it did not end in {PATIENCE:g} s")
+        self.process.wait()
         while any(not processes.is_gone(pid) for pid in pids):
             if time.monotonic() > began + PATIENCE:
                 raise TookTooLongError(f"its vassals did not end in {PATIENCE:g} s")
