@@ -76,7 +76,10 @@ class Outbox:
             while self._unsent and self.channel is not None:
                 packet, descriptors = self._unsent[0]
                 try:
-                    socket.send_fds(self.channel, [protocol.encode(packet)], descriptors)
+                    if descriptors:
+                        socket.send_fds(self.channel, [protocol.encode(packet)], descriptors)
+                    else:
+                        self.channel.send(protocol.encode(packet))
                 except BlockingIOError:
                     return False  # its queue is full: it was stopped, or the machine is busy
                 except OSError as error:

@@ -65,6 +65,7 @@ LONGEST = 65_536  # bytes of a packet
 MOST_DESCRIPTORS = 16  # beside one packet
 # The kernel takes no more descriptors on their way, or has no memory, for now: unix(7), send(2).
 CONGESTED = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM)
+_written = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make one each time
 
 
 class BadPacket(Exception):
@@ -73,7 +74,7 @@ class BadPacket(Exception):
 
 def encode(packet: dict[str, Any]) -> bytes:
     """The bytes of a packet."""
-    return json.dumps(packet, separators=(",", ":")).encode()
+    return _written(packet).encode()
 
 
 def decode(data: bytes) -> dict[str, Any]:
