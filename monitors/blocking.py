@@ -17,7 +17,7 @@ async def close_watches(close: Callable[[], None]) -> None:
     """Close a descriptor of inotify in a thread, also where the caller is cancelled.
 
     The kernel takes 8 to 16 ms for that, and does nothing: it waits until no processor uses the
-    watches. The waits of several descriptors overlap, each in a thread of its own.
+    watches. The waits of several descriptors overlap, each in its thread.
     """
     with trio.CancelScope(shield=True):
         try:

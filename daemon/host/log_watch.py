@@ -11,7 +11,6 @@ from typing import Final
 
 import trio
 
-from ...monitors.blocking import close_watches
 from . import threads
 from .directory_changes import DirectoryChanges
 from .process import Process
@@ -37,7 +36,7 @@ async def watch_logs(logs: LogDirectory, processes: ProcessTable, tasks: VassalT
                 with trio.move_on_after(_SELDOM):
                     await changes.wait()
     finally:
-        await close_watches(changes.close)
+        await changes.close()
 
 
 async def _look(logs: LogDirectory, processes: ProcessTable, tasks: VassalTasks) -> bool:

@@ -14,7 +14,6 @@ import trio
 
 from ...journal.errors import JournalPaused
 from ...journal.store import SNAPSHOT_EVERY, Snapshot
-from ...monitors.blocking import close_watches
 from ..core.fleet import Fleet, to_json
 from ..host import threads
 from ..host.directory_changes import DirectoryChanges
@@ -146,7 +145,7 @@ class Recorder:
                     with trio.move_on_after(_SELDOM):
                         await changes.wait()
         finally:
-            await close_watches(changes.close)
+            await changes.close()
 
     async def _watch_once(self, changes: DirectoryChanges, tell: Tell) -> bool:
         """Look at the files; whether a change of them will be told."""

@@ -89,10 +89,10 @@ async def test_a_change_of_a_file_is_told(tmp_path: Path, change: Callable[[Path
     change(folder)
     await changes.wait()
     assert changes.arm()
-    changes.close()
+    await changes.close()
 
 
-def test_what_cannot_be_watched_counts_as_changed(tmp_path: Path) -> None:
+async def test_what_cannot_be_watched_counts_as_changed(tmp_path: Path) -> None:
     changes = DirectoryChanges(str(tmp_path / "none"))
     assert not changes.arm()
-    changes.close()
+    await changes.close()
