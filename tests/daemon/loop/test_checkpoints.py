@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from emperord.daemon.core.checkpoints import CHECKPOINT_EVERY, digest_of
 from emperord.daemon.core.deploys import Deploys
 from emperord.daemon.core.draft import Draft
@@ -72,6 +73,18 @@ def test_each_thousand_events() -> None:
         loop.record(loop.turn(*map(_change, range(number, number + 50))))
     checkpoints = [seq for seq, kind in enumerate(loop.kinds, 1) if kind == "checkpoint"]
     assert checkpoints == [2, 3 + CHECKPOINT_EVERY, 4 + 2 * CHECKPOINT_EVERY]
+
+
+@pytest.mark.parametrize(("vassals", "events"), [(7, 1_000), (250, 1_000), (1_000, 4_000)])
+def test_a_large_fleet_has_one_each_four_events_a_vassal(vassals: int, events: int) -> None:
+    loop = Loop()
+    loop.start()
+    for number in range(2 * events):
+        added = Announced(spec=Spec(ts=number))
+        kind = "vassal_added" if number < vassals else "vassal_changed"
+        loop.record(loop.turn(Draft(kind, added, URL, f"{number % vassals}.ini")))
+    checkpoints = [seq for seq, kind in enumerate(loop.kinds, 1) if kind == "checkpoint"]
+    assert checkpoints == [2, 3 + events, 4 + 2 * events]
 
 
 def test_a_turn_that_is_given_up_takes_its_checkpoint_with_it() -> None:
