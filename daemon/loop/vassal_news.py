@@ -1,7 +1,10 @@
 """The host's news as inputs: bytes of vassals, and events that happened to their processes."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterator
+from functools import partial
+
+import trio
 
 from ...journal.events import OfAttempt
 from ..core import attempts
@@ -15,33 +18,55 @@ from .turn import Tell
 log = logging.getLogger("emperor")
 
 
+class _Batch:
+    """News of several senders, who wait for the same commit."""
+
+    def __init__(self) -> None:
+        self.news: list[News] = []
+        self.durable = trio.Event()
+
+
 class VassalNews:
-    """Hands the host's news to the loop. ``recorded`` is the fleet as the journal has it."""
+    """Hands the host's news to the loop. ``recorded`` is the fleet as the journal has it.
+
+    Thousands of vassals may start or end at once, each with a sender of its own. All that they say
+    until the loop reads it is one input.
+    """
 
     def __init__(self, recorded: Fleet, host: ports.Host, tell: Tell) -> None:
         self._recorded = recorded
         self._host = host
         self._tell = tell
+        self._unread: _Batch | None = None
 
     async def take(self, news: list[News]) -> None:
         """Return when the events of the news are durable."""
+        batch = self._unread
+        if batch is not None:
+            batch.news += news
+            await batch.durable.wait()
+            return
+        batch = self._unread = _Batch()
+        batch.news += news
+        await self._tell(partial(self._read, batch))
+        batch.durable.set()
 
-        def meaning(fleet: Fleet) -> Iterable[Draft | None]:
-            for item in news:
-                yield None
-                if isinstance(item, HostEvent):
-                    yield item.draft
-                    continue
-                try:
-                    drafts = self._meaning(fleet, item)
-                except Exception as error:
-                    told = failures.describe(error)
-                    log.error("%s: the daemon met an error in its news: %s", item.vassal, told)
-                    body = failures.failed("hear", error)
-                    drafts = [Draft("vassal_failed", body, None, item.vassal)]
-                yield from drafts
-
-        await self._tell(meaning)
+    def _read(self, batch: _Batch, fleet: Fleet) -> Iterator[Draft | None]:
+        """The events of a batch, which is complete now."""
+        self._unread = None
+        for item in batch.news:
+            if isinstance(item, HostEvent):
+                yield item.draft
+                continue
+            yield None
+            try:
+                drafts = self._meaning(fleet, item)
+            except Exception as error:
+                told = failures.describe(error)
+                log.error("%s: the daemon met an error in its news: %s", item.vassal, told)
+                body = failures.failed("hear", error)
+                drafts = [Draft("vassal_failed", body, None, item.vassal)]
+            yield from drafts
 
     def _meaning(self, fleet: Fleet, item: VassalByte | Notice) -> list[Draft]:
         if isinstance(item, Notice):
