@@ -3,8 +3,8 @@
 Actions alone do not show everything that the fold concluded. A fold that remembers another deadline
 orders the same, until that deadline passes. So each ``CHECKPOINT_EVERY`` events, at its start and
 before a clean stop, the daemon records the event ``checkpoint``. It holds the digest of the fleet
-as it was before that event. A large fleet has one each four events a vassal: a start of all has
-that many, and each checkpoint hashes all vassals that have changed.
+as it was before that event. A large fleet has one each four events a vassal, as many as a start of
+all has. Each checkpoint hashes all vassals that have changed.
 
     digest = H(fleet facts) + sum of H(vassal facts) over all vassals, modulo 2**256
 
