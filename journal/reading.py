@@ -236,15 +236,7 @@ class Reader:
     def config_text(self, digest: str) -> bytes | None:
         """The config text stored under its digest, or None. Raises Damaged if it is another."""
         row = self._one("SELECT content FROM config WHERE digest = ?", digest)
-        if row is None:
-            return None
-        content = as_bytes(row[0])
-        if chain.digest(content) != digest:
-            raise Damaged(
-                f"{self.path}: the config text {digest} is not what was deployed;"
-                f" 'verify' names the events that refer to it"
-            )
-        return content
+        return None if row is None else whole_text(self.path, digest, row[0])
 
     # Deploys
 
@@ -421,6 +413,17 @@ def unpacked(seq: int, hash_: bytes, packed: bytes, check_sum: str) -> Stored:
         with contextlib.suppress(zlib.error):
             fleet = zlib.decompress(packed)
     return Stored(seq, hash_, fleet)
+
+
+def whole_text(path: str, digest: str, stored: object) -> bytes:
+    """A stored config text. Raises Damaged if it has another digest."""
+    content = as_bytes(stored)
+    if chain.digest(content) != digest:
+        raise Damaged(
+            f"{path}: the config text {digest} is not what was deployed;"
+            f" 'verify' names the events that refer to it"
+        )
+    return content
 
 
 def as_bytes(value: object) -> bytes:

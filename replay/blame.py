@@ -11,9 +11,11 @@ later, or the config before was not recorded. With a period, it is also one that
 the period. Then the deploy that is told is the one that was wanted when the period began.
 """
 
+import json
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -21,8 +23,9 @@ from msgspec.structs import replace
 
 from ..daemon.core.deploys import Deploy
 from ..journal.deploys import DEPLOYED, DEPLOYS
+from ..journal.errors import JournalError
 from ..journal.events import Announced, Event
-from ..journal.reading import Reader
+from ..journal.reading import Reader, whole_text
 from ..journal.selection import Filter, nth_from_end
 from ..journal.times import EventNumber, rfc3339
 from ..monitors.names import shown
@@ -38,6 +41,11 @@ _NEAR: Final = 500  # events between the two halves of a rename
 _TOGETHER: Final = 60_000_000_000  # nanoseconds between them
 _RENAMES: Final = 100
 _FEW: Final = 100  # deploys that are read first
+_FEW_TEXTS: Final = 8  # texts that are
+_TEXTS: Final = 500  # that are read at once, later
+_STORED: Final = (
+    "SELECT digest, content FROM config WHERE digest IN (SELECT value FROM json_each(?))"
+)
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -62,12 +70,11 @@ def blame(reader: Reader, name: str, seq: int, after: int | None = None) -> list
 
     Nothing is looked for before the version that was wanted after event ``after``.
     """
-    versions = _versions(reader, name, seq)
-    first = next(versions, None)
+    versions = _with_texts(reader, _versions(reader, name, seq))
+    first, content = next(versions, (None, None))
     if first is None:
         check_known(reader, name)
         raise NotFound(f"no config of {shown(name)} is in this journal before event {seq}")
-    content = _content(reader, first.digest)
     if content is None:
         raise NotFound(
             f"the config of {shown(name)} that event {first.seq} deployed was not recorded"
@@ -76,10 +83,9 @@ def blame(reader: Reader, name: str, seq: int, after: int | None = None) -> list
     told = _LineOrigins(lines)
     version, text, known = first, lines, True
     while not (is_old := after is not None and version.seq <= after):
-        older = next(versions, None)
+        older, content = next(versions, (None, None))
         if older is None:
             break
-        content = _content(reader, older.digest)
         if content is None or not told.left:
             known = content is not None
             break
@@ -88,6 +94,28 @@ def blame(reader: Reader, name: str, seq: int, after: int | None = None) -> list
         version, text = older, before
     told.rest(version, boundary=is_old or version.before is not None or not known)
     return [Line(lines[i], *told.found[i]) for i in range(len(lines))]
+
+
+def _with_texts(
+    reader: Reader, versions: Iterator[Version]
+) -> Iterator[tuple[Version, bytes | None]]:
+    """Each version with its text. The first ones alone, as they mostly tell all lines."""
+    length = _FEW_TEXTS
+    while some := list(islice(versions, length)):
+        yield from zip(some, _texts(reader, [each.digest for each in some]), strict=True)
+        length = _TEXTS
+
+
+def _texts(reader: Reader, digests: Sequence[str | None]) -> Iterator[bytes | None]:
+    """The text of each digest, in order, read by one query. A damaged one is told in its turn."""
+    try:
+        found = dict(reader.fetch(_STORED, json.dumps(digests)))
+    except JournalError:  # it may be about one that is not asked for in the end
+        yield from (None if each is None else reader.config_text(each) for each in digests)
+        return
+    for each in digests:
+        stored = None if each is None else found.get(each)
+        yield None if stored is None else whole_text(reader.path, str(each), stored)
 
 
 class _LineOrigins:
@@ -182,10 +210,6 @@ def _had(reader: Reader, name: str, seq: int, digest: str | None, before: int) -
     return body.spec.config == digest and row[1] < before
 
 
-def _content(reader: Reader, digest: str | None) -> bytes | None:
-    return None if digest is None else reader.config_text(digest)
-
-
 def _lines(content: bytes) -> list[bytes]:
     pieces = content.split(b"\n")
     return pieces if pieces[-1] else pieces[:-1]
@@ -264,6 +288,8 @@ def matched(old: Sequence[bytes], new: Sequence[bytes]) -> dict[int, int]:
     places = {i: i for i in range(begin)}
     places.update({len(new) - i: len(old) - i for i in range(1, end + 1)})
     middle = old[begin : len(old) - end], new[begin : len(new) - end]
+    if set(middle[0]).isdisjoint(middle[1]):
+        return places
     compare = _blocks if len(middle[0]) * len(middle[1]) <= _MOST else unique
     places.update({begin + there: begin + here for there, here in compare(*middle)})
     return places

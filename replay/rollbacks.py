@@ -20,11 +20,10 @@ from ..journal.reading import Reader
 _REQUESTED: Final = "operator_requested"
 _BY_HAND: Final = ("rollback", "cancel_rollback")
 _KINDS: Final = (_REQUESTED, *DEPLOYS)
-_AT_ONCE: Final = 20  # rows
 _AFTER: Final = (
     "SELECT seq, at, kind, CASE WHEN json_valid(body) THEN json_extract(body, '$.request') END"
     " FROM event WHERE vassal = ? AND seq > ? AND seq <= ?"
-    f" AND kind IN ({', '.join('?' * len(_KINDS))}) ORDER BY seq LIMIT {_AT_ONCE}"
+    f" AND kind IN ({', '.join('?' * len(_KINDS))}) ORDER BY seq LIMIT 1"
 )
 
 
@@ -52,12 +51,11 @@ class Rollbacks:
         )
 
     def _requests(self, deploy: Deploy) -> Iterator[_Request]:
-        """Those about its vassal up to the next deploy of that."""
+        """Those about its vassal up to the next deploy of that, which mostly comes first."""
         after, end = deploy.seq, self._reader.head.seq
         while rows := self._reader.fetch(_AFTER, deploy.vassal, after, end, *_KINDS):
-            for seq, at, kind, what in rows:
-                if kind != _REQUESTED:
-                    return
-                if what in _BY_HAND and at.__class__ is int:
-                    yield _Request(seq, at, what)
-            after = rows[-1][0]
+            [(after, at, kind, what)] = rows
+            if kind != _REQUESTED:
+                return
+            if what in _BY_HAND and at.__class__ is int:
+                yield _Request(after, at, what)

@@ -4,8 +4,8 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import chain
-from typing import Any
+from itertools import chain, islice
+from typing import Any, Final
 
 import click
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from ...daemon.cli.tables import formatted, listing, write
 from ...daemon.cli.waiting import until_interrupted
 from ...daemon.core.deploys import Deploy
 from ...journal.deploys import DEPLOYS
-from ...journal.errors import VERIFY_SAYS_MORE
+from ...journal.errors import VERIFY_SAYS_MORE, JournalError
 from ...journal.reading import Reader, Row
 from ...journal.times import EventNumber
 from .. import altered_rows, deploys
@@ -32,6 +32,8 @@ from ..selecting import Selection, filters, last, lines_option
 from ..shared import UNREADABLE, complain, name_of, print_lines, reading_all
 from ..sources import Sources
 
+_FIRST: Final = 50  # deploys, so that the first lines are there at once
+_AT_ONCE: Final = 1_000
 DatedDeploy = tuple[int, Any]  # the time of a deploy, and the deploy as it is told
 
 
@@ -81,6 +83,27 @@ def _line(told: tuple[str | None, Any]) -> tuple[str | None, str]:
     return host, altered_rows.marked(text) if altered else text
 
 
+def _read_ahead(reader: Reader, found: Iterator[Deploy]) -> Iterator[Deploy]:
+    """The same deploys, when the rows of the next ones and of their outcomes are read."""
+    length = _FIRST
+    while True:
+        some: list[Deploy] = []
+        failure: JournalError | None = None
+        try:
+            for each in islice(found, length):
+                some.append(each)  # noqa: PERF402  # they stay where the next one is damaged
+        except JournalError as error:
+            failure = error
+        numbers = chain.from_iterable((each.seq, each.outcome_seq) for each in some)
+        altered_rows.read_ahead(reader, (seq for seq in numbers if seq is not None))
+        yield from some
+        if failure is not None:
+            raise failure
+        if len(some) < length:
+            return
+        length = _AT_ONCE
+
+
 class _History:
     """Tells deploys of some of these hosts; ``by`` an author, if that is told."""
 
@@ -121,7 +144,9 @@ class _History:
 
     def _each(self, each: HostReader) -> Iterator[DatedDeploy]:
         told = self._followed.get(each.host)
-        for deploy in deploys.deploys(each.reader, each.which, self._full):
+        for deploy in _read_ahead(
+            each.reader, deploys.deploys(each.reader, each.which, self._full)
+        ):
             news = deploy.seq, deploy.outcome, deploy.outcome_seq
             if told is not None and not told.is_news(*news):
                 continue
