@@ -9,6 +9,8 @@ from collections.abc import Generator
 from contextlib import closing
 from typing import Any, Final, NoReturn
 
+import msgspec
+
 from ...monitors.names import shown
 from ..control import unix_sockets
 
@@ -116,8 +118,8 @@ def conversed(
 
 def _decoded(path: str, line: bytes) -> dict[str, Any]:
     try:
-        reply = json.loads(line)
-    except (ValueError, RecursionError):
+        reply = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         reply = None
     if not isinstance(reply, dict) or not isinstance(reply.get("ok"), bool):
         raise Unanswered(NO_DAEMON, f"the program that answers at {shown(path)} is no emperor")

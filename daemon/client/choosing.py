@@ -8,10 +8,17 @@ from ...monitors.names import shown
 from ..cli.nearest import did_you_mean, is_pattern, nearest, other_source
 
 Record = Mapping[str, Any]
+_MOST: Final = 100  # names of a request; of more, the daemon is asked for all
 
 
 class Unknown(Exception):
     """A name, a pattern or a source that fits nothing."""
+
+
+def request(names: Sequence[str], monitor: str | None = None) -> dict[str, Any]:
+    """The request for these vassals. The daemon answers with all where a name is that of none."""
+    some = bool(names) and monitor is None and len(names) <= _MOST
+    return {"do": "list", "names": list(names)} if some else {"do": "list"}
 
 
 def select(

@@ -34,7 +34,7 @@ def command(
     reverse: bool, form: str,
 ) -> None:  # fmt: skip
     """The fleet as it is. NAME is a vassal or a pattern ('app-*')."""
-    answer = ask(path, {"do": "list"})
+    answer = ask(path, choosing.request(names, monitor))
     sources = answer.get("sources", {})  # a daemon of a former version names none
     try:
         found = choosing.select(answer["vassals"], sources, names, phases, monitor)

@@ -24,7 +24,7 @@ def log_paths(path: str, names: Sequence[str]) -> dict[str, str]:
 
     Ends the program where a name fits no vassal.
     """
-    answer = ask(path, {"do": "list"})
+    answer = ask(path, choosing.request(names))
     vassals, sources = answer["vassals"], answer.get("sources", {})
     known = {each["name"] for each in vassals}
     removed = {}

@@ -51,7 +51,7 @@ def is_one(names: Sequence[str]) -> bool:
 
 def several(path: str, names: Sequence[str]) -> Sequence[choosing.Record]:
     """The vassals of these names and patterns. Ends the program where one of them fits none."""
-    fleet = ask(path, {"do": "list"})
+    fleet = ask(path, choosing.request(names))
     try:
         return choosing.select(fleet["vassals"], {}, names)
     except choosing.Unknown as error:

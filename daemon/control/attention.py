@@ -28,6 +28,7 @@ KINDS: Final = (
     "text altered", "log renamed", "flooding", "unknown process",
     "left process", "no cgroup", "no limits",
 )  # fmt: skip
+_WELL: Final = ("accepting", "ready", "reloading", "stopping", "queued", "listening")
 KEEPER_DIED: Final = "nothing outlives this daemon until emperor is started once more"
 # After one of these events the text is that of its source again, or the vassal is gone.
 _TEXT_GIVEN: Final = (
@@ -95,20 +96,17 @@ class Recent:
         self.paused: int | None = None  # since when; times are UTC nanoseconds
         self.keeper_died: int | None = None
         self._doubts: dict[str, int] = {}
-        self._without_text: set[str] = set()
+        # Vassals that were not reloaded for lack of their texts, which have not come since.
+        self.without_text: set[str] = set()
 
     def note(self, event: Event) -> None:
         """Take in an event that is recorded."""
         if event.kind == "reload_failed" and event.vassal is not None:
-            self._without_text.add(event.vassal)
+            self.without_text.add(event.vassal)
         elif event.kind in _TEXT_GIVEN and event.vassal is not None:
-            self._without_text.discard(event.vassal)
+            self.without_text.discard(event.vassal)
         if event.kind == "listing_doubted" and event.monitor is not None:
             self._doubts[event.monitor] = event.at
-
-    def lacks_text(self, vassal: str) -> bool:
-        """Whether it was not reloaded for lack of its text, which has not come since."""
-        return vassal in self._without_text
 
     def doubt(self, monitor: str) -> int | None:
         """When a listing of this monitor was doubted last."""
@@ -119,11 +117,13 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
     """All troubles, as the control socket tells them."""
     found = [*_of_daemon(daemon), *_of_monitors(daemon), *_of_accounts(daemon, now)]
     found += _of_rollouts(daemon.fleet)
-    for _, vassal in sorted(daemon.fleet.vassals.items()):
-        found += _of_vassal(vassal, daemon.status_of(vassal.name), now)
-        if vassal.name in daemon.altered or daemon.recent.lacks_text(vassal.name):
-            reason = f"{altered.NOT_THERE}; {altered.advice(vassal.monitor)}"
-            found.append(_entry("text altered", None, reason, vassal.name))
+    vassals = daemon.fleet.vassals
+    without_text = daemon.altered | daemon.recent.without_text
+    for name in sorted(name for name, each in vassals.items() if not _is_well(each)):
+        found += _of_vassal(vassals[name], daemon.status_of(name), now)
+    for name in sorted(without_text & vassals.keys()):
+        reason = f"{altered.NOT_THERE}; {altered.advice(vassals[name].monitor)}"
+        found.append(_entry("text altered", None, reason, name))
     for name, file in sorted(daemon.renamed_logs().items()):
         reason = f"it writes to {file}, which is not cut at --log-size, until it is started again"
         found.append(_entry("log renamed", None, reason, name))
@@ -195,6 +195,13 @@ def _of_accounts(daemon: Daemon, now: int) -> Iterator[dict[str, Any]]:
         reason = f"{account}: {has >> 10} KiB are recorded of it, over --record-budget{more}"
         vassal = account if account in daemon.fleet.vassals else None
         yield _entry("over budget", since, reason, vassal)
+
+
+def _is_well(vassal: Vassal) -> bool:
+    """Whether nothing can be told of it. Of most vassals this holds, so it is to be quick."""
+    if vassal.died or vassal.refused is not None or vassal.sick is not None:
+        return False
+    return vassal.phase in _WELL
 
 
 def _of_vassal(vassal: Vassal, status: str | None, now: int) -> Iterator[dict[str, Any]]:

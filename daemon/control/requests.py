@@ -7,9 +7,9 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -18,21 +18,20 @@ from ...journal.events import OperatorRequested, Request
 from ...journal.times import rfc3339
 from ...monitors import children
 from ...monitors.names import shown
-from ...monitors.short_names import short_names
 from ...version import VERSION
 from ..core.draft import Draft
-from ..core.fleet import Vassal
-from ..core.records import listens, moment_record, vassal_record
-from ..core.running import in_line, waiting_steps, waits_in_line
-from ..core.target import unkept_text
+from ..core.records import listens
+from ..core.running import waiting_steps
 from ..host import threads
 from . import access, rollouts
 from .archives import Archives
 from .attention import Daemon as Troubled
 from .attention import attention
 from .caller import Caller
-from .choosing import is_of_many
+from .choosing import MOST, is_of_many
 from .explain import Explain, Explainer
+from .live import Daemon as Living
+from .live import listed, live_record
 from .log_paths import log
 from .orders import VERBS, Orders
 from .orders import Daemon as Orderly
@@ -43,7 +42,6 @@ from .shared_answer import SharedAnswer
 from .stories import why
 
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 # Refused ones are recorded. That of another emperor, to take over, is no operator's.
 _LOOKS: Final = ("status", "list", "show", "explain", "why", "log", "rollout")
 _FILES: Final = ("archive", "backup")
@@ -59,7 +57,7 @@ _CHANGES: Final = (
 )
 
 
-class Daemon(Troubled, Orderly, Protocol):
+class Daemon(Troubled, Orderly, Living, Protocol):
     """The daemon as far as answers are made from it."""
 
     @property
@@ -71,19 +69,11 @@ class Daemon(Troubled, Orderly, Protocol):
     @property
     def archives(self) -> Archives | None: ...
 
-    def heartbeat_age(self, vassal: str) -> float | None: ...
-
     def renamed_logs(self) -> dict[str, str]: ...
 
     def log_troubles(self) -> dict[str, str]: ...
 
     def unjournaled(self) -> list[tuple[str, int]]: ...
-
-    def cgroup_of(self, vassal: str) -> str | None: ...
-
-    def log_of(self, vassal: str) -> str | None: ...
-
-    def status_of(self, vassal: str) -> str | None: ...
 
     def reopen_logs(self, asked_by: str) -> None: ...
 
@@ -116,7 +106,7 @@ class RequestHandler:
             if looks is None
             else Rollbacks(daemon, looks.former, looks.config_text)
         )
-        self._listed = SharedAnswer(self._list)
+        self._listed = SharedAnswer(partial(listed, daemon))
 
     async def __call__(self, request: Mapping[str, Any], client: Client) -> Answered:
         """The answer to a client's request. Raises Refused."""
@@ -137,14 +127,13 @@ class RequestHandler:
         if do == "status":
             return {"status": self._status()}
         if do == "list":
-            return self._listed.line(self._daemon.fleet.seq)
+            return await self._list(request)
         if do == "upgrade":
             return await self._replace(request, client)
         if do == "take_over":
             return await self._give_way(request, client)
         if do == "show":
-            named = await self._orders.named(request)
-            return {"vassal": self._live(named, in_line(self._daemon.fleet))}
+            return {"vassal": live_record(self._daemon, await self._orders.named(request))}
         if do == "explain":
             named = await self._orders.named(request)
             vassal = msgspec.structs.replace(named)  # the fleet goes on meanwhile
@@ -210,38 +199,16 @@ class RequestHandler:
             "attention": attention(self._daemon, self._daemon.now()),
         }
 
-    def _list(self) -> dict[str, Any]:
-        fleet = self._daemon.fleet
-        line = in_line(fleet)
-        return {
-            **moment_record(fleet),
-            "vassals": [self._live(fleet.vassals[name], line) for name in sorted(fleet.vassals)],
-            "sources": short_names(fleet.monitors, fleet.names),
-        }
-
-    def _live(self, vassal: Vassal, line: int) -> dict[str, Any]:
-        """A vassal's record and what only a running daemon knows; ``line`` reloads wait."""
-        age = self._daemon.heartbeat_age(vassal.name)
-        uptime = None
-        if vassal.start_time is not None:
-            elapsed = time.clock_gettime(time.CLOCK_BOOTTIME)
-            uptime = round(elapsed - vassal.start_time / _TICKS, 3)
-        now = self._daemon.now()
-        return {
-            **vassal_record(vassal, now, self._daemon.fleet.rollouts),
-            "in_line": line if waits_in_line(vassal) else None,
-            "since": rfc3339(vassal.since),
-            "held": vassal.held,
-            "control": vassal.control,
-            "uptime_s": uptime,
-            "last_exit_s": None if vassal.last is None else round((now - vassal.last.at) / 1e9, 3),
-            "last_heartbeat": None if age is None else rfc3339(time.time_ns() - int(age * 1e9)),
-            "deadline": None if vassal.deadline is None else rfc3339(vassal.deadline),
-            "cgroup": self._daemon.cgroup_of(vassal.name),
-            "log": self._daemon.log_of(vassal.name),
-            "status": self._daemon.status_of(vassal.name),
-            "unkept": unkept_text(vassal, self._daemon.fleet.policy),
-        }
+    async def _list(self, request: Mapping[str, Any]) -> bytes:
+        """All vassals. Those of ``names`` alone, where each of these is the name of one."""
+        names, vassals = request.get("names"), self._daemon.fleet.vassals
+        if (
+            isinstance(names, list)
+            and 0 < len(names) <= MOST
+            and all(isinstance(name, str) and name in vassals for name in names)
+        ):
+            return (await listed(self._daemon, set(names)))[1]
+        return await self._listed.line(self._daemon.fleet.seq)
 
     async def _reopen(self, request: Mapping[str, Any], client: Client) -> dict[str, Any]:
         """Reopen logs. A full disk is no obstacle: that may be why they were moved away."""
