@@ -166,7 +166,9 @@ def _status(path: str, until: float) -> dict[str, Any]:
         except asking.Unanswered as error:
             code = UNKNOWN if error.code == asking.REFUSED else CRITICAL
             raise Failed(code, str(error)) from None
-        if answer is not None:
+        # A daemon that still recovers does not know yet which vassals have ended.
+        recovers = answer is not None and answer.get("status", {}).get("recovers")
+        if answer is not None and not (recovers and time.monotonic() < until):
             break
         if time.monotonic() > until:
             raise Failed(CRITICAL, f"the daemon at {shown(path)} ended before it answered")

@@ -61,6 +61,8 @@ def headline(answer: dict[str, Any], wanting: list[dict[str, Any]]) -> str:
     """One line that says whether all is well."""
     count = sum(answer["vassals"].values())
     fleet = f"{count:,} vassal{'' if count == 1 else 's'}"
+    if answer.get("recovers"):
+        fleet += ", and the daemon still looks which of them run"
     if not wanting:
         return terminal.painted(f"all is well: {fleet}", "good")
     kinds = ", ".join(

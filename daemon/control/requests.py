@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
+import trio
 
 from ...journal.events import OperatorRequested, Request
 from ...journal.times import rfc3339
@@ -67,6 +68,12 @@ class Daemon(Troubled, Orderly, Living, Protocol):
     def journal_path(self) -> str: ...
 
     @property
+    def recovers(self) -> bool: ...
+
+    @property
+    def can_answer(self) -> trio.Event: ...
+
+    @property
     def archives(self) -> Archives | None: ...
 
     def renamed_logs(self) -> dict[str, str]: ...
@@ -112,6 +119,9 @@ class RequestHandler:
         """The answer to a client's request. Raises Refused."""
         do = request.get("do")
         may = False
+        # Until the recovery is recorded only the status can be told.
+        if do != "status" or not self._daemon.recovers:
+            await self._daemon.can_answer.wait()
         try:
             access.check(client, do, self._group)
             may = True
@@ -189,6 +199,7 @@ class RequestHandler:
             "vassals": dict(sorted(phases.items())),
             "due": waiting_steps(fleet.vassals.values()),
             "stopping": fleet.leaving,
+            "recovers": self._daemon.recovers,
             "keeper": self._daemon.keeper_lives,
             "paused": self._daemon.paused,
             "estranged": None,

@@ -89,7 +89,6 @@ class Shell:
         self._keeper: ports.Keeper = KeeperLink(None) if keeper is None else keeper
         self._listener = listener  # of the control socket
         self._operators = (explain, control_group)
-        self._can_answer = trio.Event()
         self._began = 0  # the journal's time of this start
         self._observer = Observer() if observer is None else observer
         self._observer.clock = clock.now
@@ -120,13 +119,14 @@ class Shell:
     async def run(self, monitors: Sequence[contract.Monitor]) -> None:
         """Recover, run, and return when all vassals were stopped as asked."""
         started = self._started
-        await threads.run_sync(self._keeper.receive_all)
-        found = await self._host.recover(self.fleet, started.boot, self._journal.time_of)
         async with trio.open_nursery() as nursery:
+            if self._listener is not None:
+                nursery.start_soon(self._answer, nursery, self._listener)
+            await threads.run_sync(self._keeper.receive_all)
+            found = await self._host.recover(self.fleet, started.boot, self._journal.time_of)
             # The host is there first: orders that may not have arrived are given again.
             await nursery.start(self._host.run, self._news.take)
             await nursery.start(self.signals.run, nursery)
-            nursery.start_soon(self._answer, nursery)
             # On a full disk the first inputs wait. A second signal must not wait with them.
             self._keeper.hear()
             nursery.start_soon(self._recorder.watch_appends)
@@ -140,7 +140,8 @@ class Shell:
             self._began = self.fleet.at
             self._keeper.acknowledge_all()
             nursery.start_soon(self._attend_keeper)
-            self._can_answer.set()
+            self.view.recovers = False
+            self.view.can_answer.set()
             for watch in (self._deadlines.watch, self._heartbeats.watch, self.view.run_beside):
                 nursery.start_soon(watch)
             nursery.start_soon(self._recorder.watch_files, self.tell)
@@ -154,14 +155,12 @@ class Shell:
             await self._turns()
             nursery.cancel_scope.cancel()
 
-    async def _answer(self, nursery: trio.Nursery) -> None:
-        """Serve the control socket, once the recovery is recorded, or known to be delayed."""
-        await self._can_answer.wait()
-        if self._listener is not None:
-            renew = partial(nursery.start_soon, self.handover.renew)
-            give_way = partial(self.handover.give_way, nursery)
-            asks = RequestHandler(self.view, renew, give_way, *self._operators)
-            await control.serve(self._listener, asks)
+    async def _answer(self, nursery: trio.Nursery, listener: socket.socket) -> None:
+        """Serve the control socket."""
+        renew = partial(nursery.start_soon, self.handover.renew)
+        give_way = partial(self.handover.give_way, nursery)
+        asks = RequestHandler(self.view, renew, give_way, *self._operators)
+        await control.serve(listener, asks)
 
     async def _attend_keeper(self) -> None:
         await self._keeper.run()
@@ -297,7 +296,7 @@ class Shell:
             self.view.recent.paused = self._clock.now()
         self._requests.refuse(reason, but=but)
         self.view.look(None)
-        self._can_answer.set()
+        self.view.can_answer.set()
         self._tell_status()
 
     def on_resume(self) -> None:

@@ -44,6 +44,9 @@ class View:
         witness: ports.Witness,
     ) -> None:
         self.fleet = fleet  # as it is recorded
+        # Until it is recorded what became of a former daemon's vassals.
+        self.recovers = bool(fleet.vassals)
+        self.can_answer = trio.Event()  # that is recorded, or known to be delayed
         self.recent = Recent()
         self.waiting = Waiting(self)
         self.first_look = FirstLook()

@@ -28,6 +28,7 @@ def status(
         "vassals": {},
         "due": {},
         "stopping": False,
+        "recovers": False,
         "keeper": keeper,
         "paused": None,
         "estranged": reason,

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
+import trio
 from emperord.daemon.control.caller import Caller
 from emperord.daemon.control.requests import RequestHandler
 from emperord.daemon.control.server import Refused
@@ -47,7 +48,11 @@ async def answer(script: Script, request: str) -> str:
     async def record(draft: Draft) -> None:
         recorded.append(draft)
 
-    daemon: Any = SimpleNamespace(fleet=script.fleet, paused=None, record=record)
+    recovered = trio.Event()
+    recovered.set()
+    daemon: Any = SimpleNamespace(
+        fleet=script.fleet, paused=None, record=record, recovers=False, can_answer=recovered
+    )
     client: Any = SimpleNamespace(uid=0, caller=lambda: Caller(0))
     asks = RequestHandler(daemon, lambda: None, lambda: None, lambda _: {})  # type: ignore[arg-type, return-value]
     try:

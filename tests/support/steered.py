@@ -1,6 +1,7 @@
 """A whole daemon inside the test: real journal, shell and host, and a source that a test steers."""
 
 import signal
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
@@ -110,8 +111,13 @@ class Steered:
 
 
 @asynccontextmanager
-async def steered(folder: Path, *sources: Source, **policy: Any) -> AsyncIterator[Steered]:
-    """Run a daemon on the folder's journal; it is stopped at the end, with all its vassals."""
+async def steered(
+    folder: Path, *sources: Source, control: socket.socket | None = None, **policy: Any
+) -> AsyncIterator[Steered]:
+    """Run a daemon on the folder's journal; it is stopped at the end, with all its vassals.
+
+    It answers clients of ``control``, a socket that listens.
+    """
     decided = Policy(**policy)
     with Journal.open(str(folder / "journal.db")) as journal:
         procfs.become_subreaper()
@@ -127,7 +133,9 @@ async def steered(folder: Path, *sources: Source, **policy: Any) -> AsyncIterato
         host = Host(lambda: decided, logs, journal.texts.content)
         fleet = rebuild(journal)
         clock, observer = Clock(journal.last_at), Observer(altered.find(fleet, journal))
-        shell = Shell(journal, fleet, clock, host, started, Notifier({}), observer=observer)
+        shell = Shell(
+            journal, fleet, clock, host, started, Notifier({}), listener=control, observer=observer
+        )
         async with trio.open_nursery() as nursery:
             ended = trio.Event()
 

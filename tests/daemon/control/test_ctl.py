@@ -35,14 +35,15 @@ def test_status(kept_running: Emperor) -> None:
     said = asked(kept_running, "status")
     assert list(said) == [
         "version", "protocol", "pid", "journal", "seq", "at", "monitors", "outages", "vassals",
-        "due", "stopping", "keeper", "paused", "estranged", "unrecorded", "renamed_logs", "held",
-        "listens", "attention",
+        "due", "stopping", "recovers", "keeper", "paused", "estranged", "unrecorded",
+        "renamed_logs", "held", "listens", "attention",
     ]  # fmt: skip
     assert said["pid"] == kept_running.daemon_pid()
     assert said["journal"] == str(kept_running.journal)
     assert said["monitors"] == [f"dir://{kept_running.vassals}"]
     assert said["vassals"] == {"ready": 1}
     assert (said["keeper"], said["paused"], said["stopping"]) == (True, None, False)
+    assert not said["recovers"]
     text = kept_running.ctl("status").stdout
     assert "vassals:         1 ready" in text
     kept_running.stop()

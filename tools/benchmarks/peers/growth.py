@@ -129,7 +129,8 @@ class Growth:
                 note("idle", (processes.spent(own) - before) / idle * 100)
                 self._memory(emperor, count, note)
                 self._commands(emperor, note, {"list": ("ctl", "list")})
-                note("again", emperor.again()[0])
+                emperor.again()
+                note("again", emperor.answered or 0.0)
                 emperor.stop()
             finally:
                 emperor.end()
@@ -159,7 +160,8 @@ class Growth:
                 self._commands(emperor, note, asked)
                 own = emperor.own()
                 note("rss", sum(processes.memory(pid).rss for pid in own))
-                note("again", emperor.again()[0])
+                emperor.again()
+                note("again", emperor.answered or 0.0)
                 emperor.stop()
             finally:
                 emperor.end()

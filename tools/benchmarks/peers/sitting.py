@@ -83,6 +83,7 @@ def rows(sizes: Sizes) -> dict[str, Row]:
         "resident": Row(f"resident with {n:,} (RSS)", "MB"),
         "proportional": Row(f"resident with {n:,} (PSS)", "MB"),
         "again": Row(f"in charge again after `kill -9`, {n:,}", "s"),
+        "answered": Row(f"the next daemon's first answer after `kill -9`, {n:,}", "s"),
         "verify": Row(f"the record verified, of {sizes.events:,} events", "events/s"),
     }
 
@@ -147,7 +148,7 @@ class Sitting:
             if self._wants(peer, row):
                 with self._row(row, peer=peer), self._fleet(kind, count, sizes.files) as (_, took):
                     self.note(row, peer, took)
-        if self._wants(peer, "start-few-files", "again"):
+        if self._wants(peer, "start-few-files", "again", "answered"):
             self._with_few_files(peer, kind)
         if self._wants(
             peer, "start", "start-cpu", "stop", "touch-one", "touch-half", "idle", "resident",
@@ -158,13 +159,15 @@ class Sitting:
     def _with_few_files(self, peer: str, kind: type[Supervisor]) -> None:
         sizes = self.sizes
         with (
-            self._row("start-few-files", "again", peer=peer),
+            self._row("start-few-files", "again", "answered", peer=peer),
             self._fleet(kind, sizes.vassals, sizes.few_files) as (emperor, took),
         ):
             self.note("start-few-files", peer, took)
-            if self._wants(peer, "again"):
+            if self._wants(peer, "again", "answered"):
                 time.sleep(min(2.0, sizes.settled))
                 self.note("again", peer, *emperor.again())
+                if emperor.answered is not None:
+                    self.note("answered", peer, emperor.answered)
 
     def _whole(self, peer: str, kind: type[Supervisor], turn: int) -> None:
         every = (

@@ -47,6 +47,7 @@ class Supervisor:
         self.place, self.count = place, count
         self.folder = place.folder
         self.process: subprocess.Popen[bytes] | None = None
+        self.answered: float | None = None  # seconds until the first answer after ``again``
 
     def command(self) -> list[str]:
         """The words that start it."""
@@ -191,17 +192,20 @@ class Emperord(_Files):
                 return answer
 
     def again(self) -> tuple[float, str]:
-        """The keeper starts the next daemon: until that one has answered ``status``."""
+        """The keeper starts the next daemon: until it has recorded which vassals it has."""
         former = self.daemon_pid()
+        self.answered = None
         began = time.monotonic()
         os.kill(former, signal.SIGKILL)
         while time.monotonic() < began + PATIENCE:
             with contextlib.suppress(OSError, ValueError):
                 status = self.ask("status", PATIENCE).get("status")
                 if isinstance(status, dict) and status["pid"] != former:
-                    return time.monotonic() - began, "its vassals go on"
+                    self.answered = self.answered or time.monotonic() - began
+                    if not status.get("recovers"):
+                        return time.monotonic() - began, "its vassals go on"
             time.sleep(0.001)
-        raise TookTooLongError(f"no answer in {PATIENCE:g} s")
+        raise TookTooLongError(f"not in charge in {PATIENCE:g} s")
 
     def first_answer(self, since: float) -> float:
         """The seconds until the daemon that was just started answers."""
