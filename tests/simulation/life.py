@@ -226,11 +226,6 @@ def _no_trial() -> None:
     """Do nothing: a simulated daemon does not look at what is installed."""
 
 
-async def _close_at_once(close: Callable[[], None]) -> None:
-    """In place of ``close_watches``, whose thread would be a real one, in no virtual time."""
-    close()
-
-
 def _hand_over(_channel: object, _entrusted: object) -> bool:
     """In place of ``takeover.hand_over``."""
     _working[-1].host.hand_over()
@@ -251,7 +246,6 @@ def determined(seed: int) -> Iterator[None]:
     internals._r.seed(seed)
     threads.run_sync = _run_sync
     appending.SNAPSHOT_EVERY = 40
-    close_watches, appending.close_watches = appending.close_watches, _close_at_once
     taking.try_new_version = _no_trial
     heirs: Any = takeover
     hand_over, heirs.hand_over = heirs.hand_over, _hand_over
@@ -262,7 +256,6 @@ def determined(seed: int) -> Iterator[None]:
         internals._ALLOW_DETERMINISTIC_SCHEDULING = before
         internals._r.setstate(state)
         threads.run_sync, appending.SNAPSHOT_EVERY = real, every
-        appending.close_watches = close_watches
         taking.try_new_version = try_new_version
         heirs.hand_over = hand_over
         logging.disable(disabled)
