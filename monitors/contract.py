@@ -34,7 +34,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     content: bytes | None = None
 
 
-class Listing(msgspec.Struct, frozen=True):
+class Listing(msgspec.Struct, frozen=True, weakref=True):
     """All that the source has. A vassal that it does not list is gone.
 
     ``refused`` are things that cannot be vassals: label for printing -> reason.

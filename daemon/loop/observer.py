@@ -7,6 +7,7 @@ is the fold's. Its memory only keeps the record from repeating itself.
 ``listings`` compares a listing; this file compares the news of one vassal.
 """
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
 import msgspec
@@ -37,6 +38,8 @@ class Observer:
         self._announcer = Announcer(altered)
         self._rejections = Rejections()
         self._errors = OwnErrors()
+        # By source, a listing that had no news, and the fleet's last event and its time then.
+        self._no_news: dict[str, tuple[weakref.ref[c.Listing], int, int]] = {}
         self._listings = Listings(
             self._announcer, self._rejections, self._begin, self._see, self._fail
         )
@@ -94,12 +97,27 @@ class Observer:
         if source.url in fleet.outages:
             drafts.append(Draft("monitor_recovered", Empty(), source.url))
         if isinstance(seen, c.Listing):
-            for part in self._listings.parts(fleet, source, seen, drafts):
-                yield from part
-                yield None
+            yield from self._listed(fleet, source, seen, drafts)
         else:
             self._announced(fleet, source, seen, drafts)
+            yield from drafts
+
+    def _listed(
+        self, fleet: Fleet, source: Source, seen: c.Listing, drafts: list[Draft]
+    ) -> Iterator[Draft | None]:
+        """The events of a listing. One that is told again has none, if nothing happened since."""
+        url, moment = source.url, (fleet.seq, fleet.at)
+        former = self._no_news.pop(url, None)
+        if former is not None and former[0]() is seen and former[1:] == moment:
+            self._no_news[url] = former
+            return
+        for part in self._listings.parts(fleet, source, seen, drafts):
+            yield from part
+            yield None
         yield from drafts
+        waits = self.deferred or self.altered or self.doubted.get(url) or self.rejects(url)
+        if moment == (fleet.seq, fleet.at) and not waits:
+            self._no_news[url] = (weakref.ref(seen), *moment)
 
     def _begin(self, fleet: Fleet, first: bool = False) -> None:
         """Begin a part: the drafts that follow are found by the fleet of this moment."""

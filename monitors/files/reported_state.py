@@ -24,6 +24,7 @@ class ReportedState:
         self._refused: dict[str, str] = {}
         self.device: int | None = None  # of the root when it last had vassals
         self.is_listed = False  # this run has told all at least once
+        self._again: Listing | None = None  # of ``records``, as long as none of them changes
 
     # All at once
 
@@ -41,6 +42,7 @@ class ReportedState:
         for name in found.fresh if self.is_listed else ():
             self._charge(name, found.seen[name])
         self.is_listed = True
+        self._again = None
         self.records = found.records
         self._refused = dict(refused)
         if found.records:
@@ -48,8 +50,10 @@ class ReportedState:
         return Listing(found.seen, refused)
 
     def again(self) -> Listing:
-        """The listing of files that are all as they were told."""
-        return Listing({name: record.seen for name, record in self.records.items()})
+        """The listing of files that are all as they were told: the same one each time."""
+        if self._again is None:
+            self._again = Listing({name: record.seen for name, record in self.records.items()})
+        return self._again
 
     def settle(self, found: Scan, looked: Iterable[str]) -> None:
         """These names were looked at during the rescan. That look counts, not what it found."""
@@ -65,6 +69,7 @@ class ReportedState:
 
     def observations(self, states: FileStates, changed: set[str]) -> list[Observation]:
         """The observations of single files; those that changed meanwhile are left out."""
+        self._again = None
         observations: list[Observation] = []
         for name, state in states.items():
             if name not in changed:

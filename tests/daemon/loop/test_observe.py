@@ -313,3 +313,33 @@ def test_an_inline_config_that_grew_too_long_leaves_the_old_one_running() -> Non
     long = Listing({"a.ini": inline(b"#" * 70_000, ts=2)})
     assert world.see(long, long) == ["observation_rejected a.ini"]
     assert world.names() == {"a.ini"}
+
+
+class Looked(dict[str, Seen]):
+    """Counts the vassals of a listing that are looked at."""
+
+    looks = 0
+
+    def items(self) -> Any:
+        for each in super().items():
+            self.looks += 1
+            yield each
+
+
+def test_a_listing_that_is_told_again_costs_nothing_until_something_happens() -> None:
+    """A fleet at rest: its directories are as they were, so the same listing comes each time."""
+    world = World()
+    world.see(Listing({f"{at}.ini": seen(b"x", f"/v/{at}.ini") for at in range(100)}))
+    looked = Looked({f"{at}.ini": Seen(seen(b"x", f"/v/{at}.ini").spec) for at in range(100)})
+    again = Listing(looked)
+    assert world.see(again, again, again) == []
+    assert looked.looks == 100
+    assert world.see(Vanished("7.ini", "gone")) == ["vassal_removed 7.ini"]
+    assert world.see(again, again) == ["vassal_added 7.ini"]
+    assert looked.looks == 300
+    assert world.see(again, Listing(Looked(looked))) == []
+    assert looked.looks == 300
+    # Another one is looked at, though it says the same.
+    assert world.see(Listing({})) == ["listing_doubted"]
+    assert world.see(again) == []
+    assert looked.looks == 400
