@@ -329,8 +329,8 @@ class Looked(dict[str, Seen]):
 def test_a_listing_that_is_told_again_costs_nothing_until_something_happens() -> None:
     """A fleet at rest: its directories are as they were, so the same listing comes each time."""
     world = World()
-    world.see(Listing({f"{at}.ini": seen(b"x", f"/v/{at}.ini") for at in range(100)}))
-    looked = Looked({f"{at}.ini": Seen(seen(b"x", f"/v/{at}.ini").spec) for at in range(100)})
+    world.see(Listing({f"{at}.ini": seen(b"x", path=f"/v/{at}.ini") for at in range(100)}))
+    looked = Looked({f"{at}.ini": Seen(seen(b"x", path=f"/v/{at}.ini").spec) for at in range(100)})
     again = Listing(looked)
     assert world.see(again, again, again) == []
     assert looked.looks == 100
