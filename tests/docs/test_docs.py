@@ -81,7 +81,8 @@ OF_OTHERS = frozenset(("--emperor", "--ini", "--xml", "--yaml", "--json", "--emp
     "--plugin", "--unshallow", "--offline", "--kills", "--scripts", "--sample", "--jobs",
     "--requests", "--cut-over", "--socket-unit", "--bind", "--preload", "--fd", "--workers",
     "--check", "--set", "--hops", "--rewrite", "--strict",
-    "--peers", "--peer", "--row", "--quick", "--growth", "--hour", "--ten-million", "--write",
+    "--peers", "--peer", "--row", "--quick", "--growth", "--hour", "--verify", "--ten-million",
+    "--write",
     "--history-rewrite", "--history-shrunk"))  # fmt: skip
 
 

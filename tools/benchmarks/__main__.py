@@ -16,6 +16,7 @@ import journals
 import neighbours
 import replays
 import sources
+import verifying
 from dropped import measure
 from hour import main as hour
 from measuring import BENCHES
@@ -35,6 +36,8 @@ def main() -> None:
         sys.exit(growth.main(sys.argv[2:]))
     if sys.argv[1:2] == ["--hour"]:
         sys.exit(hour.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["--verify"]:
+        sys.exit(verifying.main(sys.argv[2:]))
     names = sys.argv[1:] or list(BENCHES)
     if unknown := set(names) - set(BENCHES):
         sys.exit(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")

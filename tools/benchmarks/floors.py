@@ -38,13 +38,13 @@ Took = Counter[str]  # by part, seconds of processor time
 
 
 @contextmanager
-def _timed(took: Took, part: str) -> Iterator[None]:
+def timed(took: Took, what: str) -> Iterator[None]:
     began = time.process_time()
     yield
-    took[part] += time.process_time() - began
+    took[what] += time.process_time() - began
 
 
-def _part(path: str, begin: int, end: int) -> Took:
+def part(path: str, begin: int, end: int) -> Took:
     """The events behind a snapshot up to ``end``, without and with the fold."""
     took: Took = Counter()
     encode = msgspec.json.Encoder(order="sorted").encode
@@ -52,63 +52,68 @@ def _part(path: str, begin: int, end: int) -> Took:
     with open_journal(path) as reader:
         fleet, hash_ = base(reader, begin)
         while begin < end:
-            with _timed(took, "rows"):
+            with timed(took, "rows"):
                 rows = reader.db.execute(ROWS, (begin, end)).fetchall()
-            with _timed(took, "chain"):
+            with timed(took, "chain"):
                 for row in rows:
                     hash_ = sha256(hash_ + encode(row[:8])).digest()
                     if hash_ != row[8]:
                         sys.exit(f"event {row[0]} is not what was written")
-            with _timed(took, "bodies"):
+            with timed(took, "bodies"):
                 for row in rows:
                     decoders[row[2]](row[6])
             events = [decoded(path, row) for row in rows]
-            with _timed(took, "fold"):
+            with timed(took, "fold"):
                 for event in events:
                     fold(fleet, event)
             begin = rows[-1][0]
     return took
 
 
-def _pages(path: str) -> Took:
+def pages(path: str) -> Took:
     """SQLite's own check of pages and indexes."""
     took: Took = Counter()
-    with _timed(took, "pages"), open_journal(path) as reader:
+    with timed(took, "pages"), open_journal(path) as reader:
         if reader.db.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
             sys.exit(f"{path} is damaged")
     return took
 
 
-def _texts(path: str) -> Took:
+def texts(path: str) -> Took:
     """Each text with its digest."""
     took: Took = Counter()
-    with _timed(took, "texts"), open_journal(path) as reader:
+    with timed(took, "texts"), open_journal(path) as reader:
         for digest, content in reader.db.execute("SELECT digest, content FROM config"):
             if sha256(content).hexdigest() != digest:
                 sys.exit(f"config {digest} is not what was deployed")
     return took
 
 
-def measured(path: str) -> list[Result]:
-    """The floors of a journal; its processes share the cores as those of ``verify`` do."""
+def stops_of(path: str) -> tuple[list[int], int]:
+    """The ends of pieces of a journal, and its last event."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         ((events,),) = db.execute("SELECT max(seq) FROM event")
-        stops = [0, *(seq for (seq,) in db.execute(SNAPSHOTS) if seq < events), events]
+        return [0, *(seq for (seq,) in db.execute(SNAPSHOTS) if seq < events), events], events
+
+
+def measured(path: str) -> list[Result]:
+    """The floors of a journal; its processes share the cores as those of ``verify`` do."""
+    stops, events = stops_of(path)
     took: Took = Counter()
     with ProcessPoolExecutor(CORES) as pool:
-        jobs = [pool.submit(_pages, path)]
-        jobs += [pool.submit(_part, path, *ends) for ends in pairwise(stops)]
-        jobs.append(pool.submit(_texts, path))
+        jobs = [pool.submit(pages, path)]
+        jobs += [pool.submit(part, path, *ends) for ends in pairwise(stops)]
+        jobs.append(pool.submit(texts, path))
         for job in jobs:
             took.update(job.result())
 
     def seconds(*parts: str) -> float:
         """The seconds that a million events take of these, when no core is ever idle."""
-        return sum(took[part] for part in parts) / events * EVENTS / CORES
+        return sum(took[each] for each in parts) / events * EVENTS / CORES
 
     every = (*COMPILED, "pages", "texts")
     return [
-        *((f"floor: {part}", f"{took[part] / events * 1e6:.2f} us", "", True) for part in took),
+        *((f"floor: {each}", f"{took[each] / events * 1e6:.2f} us", "", True) for each in took),
         at_most(f"floor: verify without a fold, {CORES} cores", seconds(*every), VERIFY, "s"),
         at_most("floor: the same and the fold", seconds(*every, "fold"), VERIFY, "s"),
         at_most(f"floor: report without a fold, {CORES} cores", seconds(*COMPILED), REPORT, "s"),

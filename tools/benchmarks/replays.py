@@ -63,7 +63,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
-def _measured(journal: Path, *arguments: str) -> tuple[float, float, float]:
+def measured(journal: Path, *arguments: str) -> tuple[float, float, float]:
     """Seconds from the start to the end, those of processor time, and the most memory in MB.
 
     The processor time is that of all its processes, the memory that of the largest one.
@@ -130,7 +130,7 @@ def commands(
     """The least wall time, processor time and memory of these commands."""
     results: list[Result] = []
     for arguments, seconds in goals.items():
-        runs = [_measured(journal, *arguments) for _ in range(times)]
+        runs = [measured(journal, *arguments) for _ in range(times)]
         what = f"{which}{' '.join(arguments)}"
         results.append(at_most(what, min(took for took, _, _ in runs), seconds, "s"))
         spent = min(spent for _, spent, _ in runs)
