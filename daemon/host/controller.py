@@ -73,7 +73,10 @@ class Controller:
             process.use_spec(running_spec)
             self._processes.note_change(process)
             process.reload_pending = True
-            self._tasks.start("reload", process, self._reload)
+            if process.control is not None and process.speaks and not _has_settled(process):
+                self._tasks.start("reload", process, self._reload_settled)
+            else:
+                self._reload(process)
         elif action.do == "stop":
             # New clients wait at a kept socket, so those that were accepted can be answered.
             kept = "listen" in process.spec.settings
@@ -99,10 +102,13 @@ class Controller:
         self._outbox.report(Draft("reload_failed", body, None, process.name))
         return True
 
-    async def _reload(self, process: Process) -> None:
-        if process.speaks and process.control is not None:
-            for _ in range(2):  # byte 5 may come meanwhile, but not put the reload off for ever
-                await trio.sleep_until(process.accepted_at + SETTLING)
+    async def _reload_settled(self, process: Process) -> None:
+        """Reload it when its workers have started."""
+        for _ in range(2):  # byte 5 may come meanwhile, but not put the reload off for ever
+            await trio.sleep_until(process.accepted_at + SETTLING)
+        self._reload(process)
+
+    def _reload(self, process: Process) -> None:
         process.reload_pending = False
         if not self._processes.holds(process) or process.end_ordered:
             return
@@ -154,7 +160,7 @@ class Controller:
             signal_program(process, process.stop_signal)
         else:
             self._later_looks.plan(_UNREAD, process, "stop", self._look_at_stop)
-        settled = -math.inf < process.accepted_at < trio.current_time() - SETTLING
+        settled = process.accepted_at > -math.inf and _has_settled(process)
         if process.speaks and not settled:
             self._tasks.start("stop", process, partial(self._stop_workers, graceful=graceful))
 
@@ -190,6 +196,11 @@ class Controller:
             log.info("%s: control socket: %s; using a signal", process.name, error)
             return False
         return True
+
+
+def _has_settled(process: Process) -> bool:
+    """Whether it has accepted for a while, or not at all yet."""
+    return process.accepted_at < trio.current_time() - SETTLING
 
 
 def signal_program(process: Process, number: int) -> None:
