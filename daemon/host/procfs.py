@@ -313,8 +313,9 @@ def remnants(
     or is about to. A process that runs below another emperor is that one's, even with this mark.
     """
     left = all_.of(mark)
-    if leader is not None and start_time(leader, dead_too=True) in (None, started):
-        left += all_.others.get(leader, ())
+    others = [] if leader is None else all_.others.get(leader, [])
+    if others and leader is not None and start_time(leader, dead_too=True) in (None, started):
+        left += others
     return [
         pid
         for pid in left

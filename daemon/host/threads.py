@@ -58,6 +58,14 @@ class Shares:
             return await run_sync(job, *args)
 
 
+class _Look(Generic[T]):
+    """One look for all that wait for it, and its result. Without one it has failed."""
+
+    def __init__(self) -> None:
+        self.over = trio.Event()
+        self.seen: list[T] = []
+
+
 class Shared(Generic[T]):
     """A costly look, in a thread. One serves all callers that waited when it began.
 
@@ -68,12 +76,24 @@ class Shared(Generic[T]):
     def __init__(self, look: Callable[[], T]) -> None:
         self._look = look
         self.lock = trio.Lock()
-        self._seen: tuple[float, T] | None = None  # when the last look began, and what it saw
+        self._next: _Look[T] | None = None  # that has not begun
 
     async def __call__(self) -> T:
-        asked = trio.current_time()
-        async with self.lock:
-            if self._seen is None or self._seen[0] < asked:
-                began = trio.current_time()
-                self._seen = began, await run_sync(self._look)
-            return self._seen[1]
+        while (look := self._next) is not None:
+            await look.over.wait()
+            if look.seen:
+                return look.seen[0]
+        return await self._make()
+
+    async def _make(self) -> T:
+        look = self._next = _Look()
+        try:
+            async with self.lock:
+                self._next = None
+                seen = await run_sync(self._look)
+                look.seen.append(seen)
+                return seen
+        finally:
+            if self._next is look:
+                self._next = None
+            look.over.set()
