@@ -189,10 +189,12 @@ def of_attempt(
     *,
     hooks: bool = False,
     confinement: Confinement = NONE,
+    looked: set[str] | None = None,
 ) -> list[str]:
     """argv and all that is executed before it: limits, the user, the cgroup.
 
-    ``hooks``: its environment has hooks that run before it.
+    ``hooks``: its environment has hooks that run before it. ``looked`` are programs of which the
+    daemon knows that they can be executed, by absolute path. It adds to them.
 
     A vassal's program and its checks are started by it. Raises OSError as ``limited`` does.
     """
@@ -206,6 +208,7 @@ def of_attempt(
         enter=[*([] if cgroup is None else cgroups.entering(cgroup)), *within],
         last=_located(confinement.bounding()) if user is None else (),
         hooks=hooks,
+        looked=looked,
     )
 
 
@@ -219,6 +222,7 @@ def limited(
     enter: Sequence[str] = (),
     last: Sequence[str] = (),
     hooks: bool = False,
+    looked: set[str] | None = None,
 ) -> list[str]:
     """argv that starts the program, in ``cwd``, with these limits of open files, soft and hard.
 
@@ -250,7 +254,11 @@ def limited(
     if limits:
         before += [_tool("prlimit"), *(f"--{key}={value}" for key, value in limits.items()), "--"]
     before += last
-    check(argv[0], cwd, settings, rights)
+    known = looked if rights is None and os.path.isabs(argv[0]) else None
+    if known is None or argv[0] not in known:
+        check(argv[0], cwd, settings, rights)
+    if known is not None:
+        known.add(argv[0])
     return before + argv
 
 

@@ -43,7 +43,7 @@ from .process import Process, kept_name
 from .reap import kill_group
 from .users import User, user_of
 from .uwsgi_choice import Choice
-from .vassal_log import log_file
+from .vassal_log import LogFile
 
 _Begun = TypeVar("_Begun", bound=Child)
 
@@ -91,6 +91,12 @@ class Starter:
         self._copies = context.copies
         self._hooks = context.hooks
         self._choice = Choice(context.config_text)
+        self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        self._looked: set[str] = set()
+
+    def begin_run(self) -> None:
+        """Starts follow, within a moment: each program is looked at once for all of them."""
+        self._looked.clear()
 
     def start(self, vassal: Vassal, at: int) -> Process:
         """Start the process that was ordered ``at`` that time. Blocks, for a worker thread.
@@ -131,7 +137,6 @@ class Starter:
         assert vassal.running is not None
         spec, name = vassal.running, kept_name(vassal.name, vassal.attempt)
         argv = self._argv(vassal, spec, user, cgroup)
-        log_start = self._logs.size(vassal.name) if self._logs is not None else 0
         pairs = _Pairs()
         begun: list[_Child] = []
         stdin = self._stdin(vassal.name, spec)
@@ -139,6 +144,7 @@ class Starter:
         owner = None if user is None else (user.uid, user.gid)
         out = self._logs.open(vassal.name, owner) if self._logs is not None else None
         try:
+            log = None if out is None else os.fstat(out)
             pairs.open(with_config=spec.path is None)
             # Before there is a child: its sockets must not close, whenever this daemon dies.
             self._keeper.keep(name, pairs.our_fds, unjournaled.about(mark, spec))
@@ -172,7 +178,8 @@ class Starter:
                 start_new_session=True,
             )
             child.process = process = attach(vassal, child)
-            process.log_file = None if out is None else log_file(out)
+            if log is not None:
+                process.log_file, process.log_start = LogFile.of(log), log.st_size
             process.tell_keeper(self._keeper, pid=process.pid, start=process.started)
             pairs.close_theirs()
         except BaseException:
@@ -185,7 +192,7 @@ class Starter:
             if out is not None:
                 with contextlib.suppress(OSError):
                     os.close(out)
-        process.mark, process.log_start = mark, log_start
+        process.mark = mark
         process.use_sockets(pairs.ours, pairs.config_ours)
         process.unsent_frame = unsent
         return process
@@ -206,6 +213,7 @@ class Starter:
             cgroup,
             hooks=self._hooks.any_before,
             confinement=self._hooks.confinement,
+            looked=self._looked,
         )
 
     def _first_config(self, spec: Spec, end: socket.socket | None, source: str) -> bytes:
@@ -224,7 +232,7 @@ class Starter:
     def _stdin(self, name: str, spec: Spec) -> int:
         """Its standard input: its socket on demand, else /dev/null. Raises OSError."""
         if spec.socket is None:
-            return subprocess.DEVNULL
+            return self._null
         listener = self._listeners.get(name)
         if listener is None or listener.address != spec.socket:
             raise OSError(errno.ENOTCONN, "its socket on demand is not there")

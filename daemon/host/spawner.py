@@ -77,6 +77,7 @@ class Spawner:
         """Carry out the spawns that wait, until the run is over. Blocks."""
         end = time.monotonic() + _RUN
         done: list[_Spawn] = []
+        self._starter.begin_run()
         while self._waiting and len(done) < _MOST:
             spawn = self._waiting.popleft()
             try:

@@ -17,7 +17,7 @@ import stat
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 from urllib.parse import quote
 
 from . import older_parts
@@ -39,11 +39,10 @@ class LogFile(NamedTuple):
     device: int
     inode: int
 
-
-def log_file(descriptor: int) -> LogFile:
-    """The file of an open log."""
-    status = os.fstat(descriptor)
-    return LogFile(status.st_dev, status.st_ino)
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """The file that has this status."""
+        return cls(status.st_dev, status.st_ino)
 
 
 def log_name(vassal: str) -> str:
@@ -200,7 +199,7 @@ class LogDirectory:
                 directory, base = os.path.split(os.readlink(link))
                 if directory == self._canonical and base.startswith(name):
                     status = os.stat(link)
-                    return LogFile(status.st_dev, status.st_ino)
+                    return LogFile.of(status)
             except OSError:
                 continue
         return None
@@ -213,7 +212,7 @@ class LogDirectory:
         path = self.path(vassal)
         with contextlib.suppress(FileNotFoundError):
             status = os.lstat(path)
-            if LogFile(status.st_dev, status.st_ino) == file:
+            if LogFile.of(status) == file:
                 return None
         if pid is not None:
             with contextlib.suppress(OSError):  # it is gone, or not for us to look at
@@ -253,7 +252,7 @@ class LogDirectory:
             status = os.lstat(self.path(vassal))
         except FileNotFoundError:
             return False
-        same = LogFile(status.st_dev, status.st_ino) == file
+        same = LogFile.of(status) == file
         return same and not older_parts.is_over(status, self._limit)
 
     def bound(self, vassal: str) -> bool:
@@ -290,6 +289,6 @@ def _output_in(pid: int, file: LogFile) -> str | None:
     for number in (1, 2):
         link = f"/proc/{pid}/fd/{number}"
         status = os.stat(link)
-        if LogFile(status.st_dev, status.st_ino) == file:
+        if LogFile.of(status) == file:
             return os.readlink(link) if status.st_nlink else REMOVED
     return None

@@ -1,15 +1,15 @@
 """The keeper's end of the channel to its daemon (``link.py`` is the daemon's end)."""
 
 import functools
-import os
 import select
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from . import protocol, stdio
 
+_CLOSED_ON_EXEC: Final = socket.MSG_CMSG_CLOEXEC  # the descriptors that come
 log = functools.partial(stdio.log, "emperor.keeper")
 
 
@@ -55,7 +55,7 @@ class Channel:
         while self._socket is not None:
             try:
                 data, descriptors, flags, _ = socket.recv_fds(
-                    self._socket, protocol.LONGEST, protocol.MOST_DESCRIPTORS
+                    self._socket, protocol.LONGEST, protocol.MOST_DESCRIPTORS, _CLOSED_ON_EXEC
                 )
             except BlockingIOError:
                 return
@@ -70,8 +70,6 @@ class Channel:
                 self._socket.close()
                 self._socket = None
                 return
-            for descriptor in descriptors:
-                os.set_inheritable(descriptor, False)
             cut = bool(flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC))
             try:
                 self._handle(self._memory.heard(data, descriptors, cut))

@@ -12,8 +12,8 @@ from emperord.daemon.host.vassal_log import (
     LOGROTATE,
     REMOVED,
     LogDirectory,
+    LogFile,
     keep_former,
-    log_file,
     log_name,
 )
 from hypothesis import given
@@ -258,7 +258,7 @@ def test_two_daemons_with_one_directory_of_logs_notice(tmp_path: Path) -> None:
 def test_where_a_renamed_log_is(tmp_path: Path) -> None:
     logs = LogDirectory(str(tmp_path), 4096)
     descriptor = logs.open("a.ini")
-    file, log = log_file(descriptor), tmp_path / "a.ini.log"
+    file, log = LogFile.of(os.fstat(descriptor)), tmp_path / "a.ini.log"
     assert logs.renamed_to("a.ini", file) is None
     os.write(descriptor, b"words\n")
     log.rename(tmp_path / "a.ini.log.2")
@@ -285,7 +285,7 @@ def test_what_a_process_writes_to(tmp_path: Path) -> None:
     logs = LogDirectory(str(tmp_path / "x" / ".." / "logs"), 4096)
     descriptor = logs.open("a.ini")
     with subprocess.Popen(["sleep", "60"], stdout=descriptor, stderr=subprocess.DEVNULL) as child:
-        assert logs.written_by(child.pid, "a.ini") == log_file(descriptor)
+        assert logs.written_by(child.pid, "a.ini") == LogFile.of(os.fstat(descriptor))
         os.close(descriptor)
         child.kill()
     assert logs.written_by(child.pid, "a.ini") is None
