@@ -192,9 +192,8 @@ class Starter:
             if out is not None:
                 with contextlib.suppress(OSError):
                     os.close(out)
-        process.mark = mark
         process.use_sockets(pairs.ours, pairs.config_ours)
-        process.unsent_frame = unsent
+        process.mark, process.unsent_frame = mark, unsent
         return process
 
     def _argv(self, vassal: Vassal, spec: Spec, user: User | None, cgroup: str | None) -> list[str]:

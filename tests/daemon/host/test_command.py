@@ -253,6 +253,17 @@ def test_a_script_whose_interpreter_is_missing(tmp_path: Path) -> None:
     assert command.limited([str(script)], (7, 8), None)[-1] == str(script)
 
 
+def test_a_program_is_looked_at_once_for_several_starts(tmp_path: Path) -> None:
+    program = tmp_path / "run"
+    program.symlink_to("/bin/true")
+    argv, its, looked = [str(program)], spec(), set[str]()
+    assert command.of_attempt(argv, its, None, None, None, looked=looked) == argv
+    program.unlink()
+    assert command.of_attempt(argv, its, None, None, None, looked=looked) == argv
+    with pytest.raises(FileNotFoundError):
+        command.of_attempt(argv, its, None, None, None, looked=set())
+
+
 def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
     """No process ever writes to this FIFO, and to open some devices has effects."""
     os.mkfifo(tmp_path / "fifo", 0o777)
