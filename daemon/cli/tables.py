@@ -77,6 +77,9 @@ def aligned(
 
     On a terminal a line ends at its width, unless it shall be ``whole``.
     """
+    if not terminal.is_terminal() and not terminal.is_coloured():
+        yield from _for_pipe(head, rows)
+        return
     most = None if whole else terminal.width()
     widths = [max(map(terminal.cells, column)) for column in zip(head, *rows, strict=True)]
     if most is not None:
@@ -84,6 +87,14 @@ def aligned(
     yield terminal.row(head, widths, "head")
     for row in rows:
         yield terminal.row(row, widths)
+
+
+def _for_pipe(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines without colours, where each character is a column. Lists have thousands of rows."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    line = "  ".join(f"%-{width}s" for width in widths)
+    for row in (head, *rows):
+        yield (line % tuple(row)).rstrip()
 
 
 def _for_terminal(

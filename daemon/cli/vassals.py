@@ -104,6 +104,8 @@ def _source(vassal: Mapping[str, Any], sources: Mapping[str, str]) -> str:
 
 
 def _reason(vassal: Mapping[str, Any]) -> str:
+    if not any(map(vassal.get, _REASONS)):
+        return ""  # as of most vassals
     reason = shown(vassal["reason"] or "")
     texts = (
         reason,
@@ -115,6 +117,10 @@ def _reason(vassal: Mapping[str, Any]) -> str:
     return "; ".join(filter(None, texts))
 
 
+# The fields of which one at least is told where there is a reason.
+_REASONS: Final = (
+    "reason", "hold", "due", "rollout", "check", "refused", "rolled_back", "candidate",
+)  # fmt: skip
 _IN_FULL: Final[list[tuple[str, Cells]]] = [
     ("SINCE", lambda vassal: _utc(vassal.get("since"))),
     ("RESTARTS (1 H)", _restarts),
@@ -141,8 +147,8 @@ def unchecked_text(vassal: Mapping[str, Any]) -> str:
     """Why its wanted config does not run: it waits, is checked, was refused, or rolled back."""
     if (waits := part_text(vassal.get("rollout"))) != "":
         return waits
-    told = (_told(vassal.get(key)) for key in ("refused", "rolled_back"))
-    refused, back = told  # no daemon of a former version says it
+    # No daemon of a former version says it.
+    refused, back = _told(vassal.get("refused")), _told(vassal.get("rolled_back"))
     return check_text(vassal.get("check"), refused, vassal["phase"], back)
 
 

@@ -10,6 +10,7 @@ import json
 import random
 import resource
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from emperord.journal.store import Journal
 
 from . import page, processes, running, table
 from .installing import PREFIX
-from .marks import LOOK, STARTED, TookTooLongError, compiled
+from .marks import ENDED, LOOK, STARTED, TookTooLongError, compiled
 from .running import say
 from .sitting import FAILURES, Cell, Row, machine
 from .supervisors import PATIENCE, Emperord, fleet_place
@@ -51,12 +52,24 @@ OF_FLEETS = {
     "told-cpu": ("processor time of that", "s"),
     "new": ("a new file until its vassal runs", "s"),
     "new-cpu": ("processor time of that", "s"),
+    "gone": ("a removed file until its vassal has ended", "s"),
+    "gone-cpu": ("processor time of that", "s"),
+    "looks": ("processor time of all looks at the files after a change, until rest", "s"),
     "idle": ("without work, of one core", "%"),
     "rss": ("resident (RSS), daemon and keeper", "MB"),
     "pss": ("resident (PSS), daemon and keeper", "MB"),
     "kb": ("anonymous memory for each vassal more", "KB"),
     "list": ("`emperor-ctl list`, start to end", "s"),
+    "list-cpu": ("the daemon's processor time of that", "s"),
+    "beside": ("`show` that is asked while the daemon makes a list", "s"),
+    "list-one": ("`emperor-ctl list NAME`", "s"),
+    "status": ("`emperor-ctl status`", "s"),
+    "status-cpu": ("the daemon's processor time of that", "s"),
+    "ctl-why": ("`emperor-ctl why NAME`", "s"),
+    "top": ("`emperor-ctl top --once -d 250ms`", "s"),
+    "state": ("`emperor-replay state`", "s"),
     "again": ("a second daemon's first answer after `kill -9`", "s"),
+    "stop": ("stop of all", "s"),
 }
 OF_JOURNALS = {
     "append": ("append of one event, synchronous", "s"),
@@ -123,15 +136,20 @@ class Growth:
                 time.sleep(settled)
                 self._changes(emperor, note)
                 self._starts(emperor, note)
+                self._removals(emperor, note)
                 time.sleep(settled)
                 own, before = emperor.own(), processes.spent(emperor.own())
+                (emperor.vassals / "notes.txt").touch()
+                time.sleep(settled)
+                note("looks", processes.spent(own) - before)
+                before = processes.spent(own)
                 time.sleep(idle)
                 note("idle", (processes.spent(own) - before) / idle * 100)
                 self._memory(emperor, count, note)
-                self._commands(emperor, note, {"list": ("ctl", "list")})
+                self._answers(emperor, note)
                 emperor.again()
                 note("again", emperor.answered or 0.0)
-                emperor.stop()
+                note("stop", emperor.stop())
             finally:
                 emperor.end()
 
@@ -189,6 +207,32 @@ class Growth:
             time.sleep(ASIDE)
             note("new-cpu", processes.spent(own) - before)
 
+    def _removals(self, emperor: Emperord, note: Callable[[str, float], None]) -> None:
+        """Remove the files that ``_starts`` has added."""
+        own = emperor.own()
+        for index in range(emperor.count, emperor.count + self._times):
+            time.sleep(0.5)
+            before, began = processes.spent(own), time.monotonic_ns()
+            emperor.file(index).unlink()
+            marks = emperor.place.marks
+            note("gone", max(marks.wait(ENDED, began, [index], PATIENCE, emperor.alive)))
+            time.sleep(ASIDE)
+            note("gone-cpu", processes.spent(own) - before)
+
+    def _answers(self, emperor: Emperord, note: Callable[[str, float], None]) -> None:
+        """Answers of the daemon from start to end, and its own part of them."""
+        name, own = emperor.file(0).name, emperor.own()
+        for row in ("list", "status"):
+            for _ in range(min(3, self._times)):
+                before = processes.spent(own)
+                self._commands(emperor, note, {row: ("ctl", row)}, times=1)
+                note(f"{row}-cpu", processes.spent(own) - before)
+        for _ in range(self._times):
+            note("beside", _beside_a_list(f"{emperor.journal}.sock", name))
+        asked = {"top": ("ctl", "top", "--once", "-d", "250ms"), "state": ("replay", "state")}
+        asked |= {"list-one": ("ctl", "list", name), "ctl-why": ("ctl", "why", name)}
+        self._commands(emperor, note, asked)
+
     def _memory(self, emperor: Emperord, count: int, note: Callable[[str, float], None]) -> None:
         whole = sum((processes.memory(pid) for pid in emperor.own()), processes.Memory())
         note("rss", whole.rss)
@@ -201,21 +245,36 @@ class Growth:
 
     def _commands(
         self, emperor: Emperord, note: Callable[[str, float], None],
-        commands: dict[str, tuple[str, ...]],
+        commands: dict[str, tuple[str, ...]], times: int = 3,
     ) -> None:  # fmt: skip
-        """The least of a few runs of each, from the start of the command to its end."""
+        """A few runs of each, from the start of the command to its end."""
         for row, (program, *words) in commands.items():
             where = ("--journal", str(emperor.journal))
             if program == "ctl":
                 where = ("--control", f"{emperor.journal}.sock")
             command = [sys.executable, "-m", "emperord", program, *where, *words]
-            for _ in range(min(3, self._times)):
+            for _ in range(min(times, self._times)):
                 began = time.monotonic()
                 subprocess.run(
                     command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
                     timeout=PATIENCE,
                 )  # fmt: skip
                 note(row, time.monotonic() - began)
+
+
+def _beside_a_list(path: str, name: str) -> float:
+    """The seconds until the daemon answers for one vassal, while it makes a list of all."""
+    with socket.socket(socket.AF_UNIX) as long, socket.socket(socket.AF_UNIX) as short:
+        for each in (long, short):
+            each.settimeout(PATIENCE)
+            each.connect(path)
+        time.sleep(ASIDE)  # the daemon has accepted both, and shares no list of before
+        long.sendall(b'{"do": "list"}\n')
+        began = time.monotonic()
+        short.sendall(json.dumps({"do": "show", "name": name}).encode() + b"\n")
+        if not short.makefile("rb").readline().startswith(b'{"ok":true'):
+            raise TookTooLongError("the daemon did not show a vassal")
+        return time.monotonic() - began
 
 
 def _most_started(emperor: Emperord, since: int) -> None:
