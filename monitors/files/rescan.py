@@ -63,3 +63,4 @@ class Rescan:
         self._watches.keep(self.survey.watched)
         watched = self.survey.watched.items()
         self.marks = marks({path: bool(directory.folders) for path, directory in watched})
+        self.survey.found.end()

@@ -219,6 +219,14 @@ class Scan:
             if record.trail:
                 self._watch(name, record.trail)
 
+    def end(self) -> None:
+        """Let go of the survey, which has this scan.
+
+        Otherwise a cycle of both would wait for Python's collector, with a record of each file.
+        Minutes pass until that has 20,000 objects to look at.
+        """
+        del self._watch, self._is_late
+
     def revert(self, name: str) -> None:
         """Undo what was read of this name: it changed meanwhile, and will be looked at again."""
         record = self._known.get(name)

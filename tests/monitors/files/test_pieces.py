@@ -1,6 +1,8 @@
 """A rescan is made in pieces: changes of single files are told between them."""
 
+import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -45,6 +47,18 @@ class Long(Directory):
             yield
 
 
+class Remembering(Directory):
+    """A directory that knows its surveys, as long as anything else does."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.surveys: list[weakref.ref[Survey]] = []
+
+    def survey(self, survey: Survey) -> Iterator[None]:
+        self.surveys.append(weakref.ref(survey))
+        yield from super().survey(survey)
+
+
 WHEN = pytest.mark.parametrize("before", [True, False], ids=["not read yet", "read already"])
 
 
@@ -62,6 +76,23 @@ async def held(path: Path, *, before: bool) -> AsyncIterator[tuple[Watching, Lon
             yield watch, place
         finally:
             place.go_on.set()
+
+
+async def test_a_rescan_leaves_nothing_for_the_collector(tmp_path: Path) -> None:
+    """It ran seldom in the daemon, so the findings of hundreds of rescans waited for it."""
+    place = Remembering(str(tmp_path))
+    (tmp_path / "one.ini").write_text("new")
+    gc.disable()
+    try:
+        async with watching(FileMonitor("dir://", place, MonitorOptions(freq=OFTEN))) as watch:
+            for number in range(4):
+                (tmp_path / "one.ini").write_text(str(number))
+                await watch.listings(number + 1)
+        living = [each for each in place.surveys[:-1] if each() is not None]
+    finally:
+        gc.enable()
+    assert len(place.surveys) > 2
+    assert not living
 
 
 @WHEN
