@@ -106,10 +106,9 @@ class ProcessTrees:
 
     def reap_leader(self, process: Process) -> None:
         """Reap a dead leader; later, if it is traced. Its parent is the thread that started it."""
-        reap_quietly(os.P_PIDFD, process.pidfd)
-        with contextlib.suppress(ChildProcessError):  # it is reaped
-            os.waitid(os.P_PIDFD, process.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            self._traced[process.pid] = process.started
+        with contextlib.suppress(ChildProcessError):
+            if os.waitid(os.P_PIDFD, process.pidfd, os.WEXITED | os.WNOHANG) is None:
+                self._traced[process.pid] = process.started
 
     def expect_orphans(self) -> None:
         """A child has been started. Its descendants may become our children from now on."""
@@ -219,10 +218,17 @@ def _reap_here(pid: int) -> bool:
 
 
 def _group_left(group: int) -> bool:
+    if not _is_group(group):
+        return False
     reap_quietly(os.P_PGID, group)
+    return _is_group(group)
+
+
+def _is_group(group: int) -> bool:
+    """Whether a process is in this group, a zombie too, that is ours to kill."""
     try:
         os.killpg(group, 0)
-    except (ProcessLookupError, PermissionError):  # empty, or not ours to kill
+    except (ProcessLookupError, PermissionError):
         return False
     return True
 

@@ -64,12 +64,17 @@ class Deadlines:
         if self._planned.get(key) != deadline:
             self._postponed.pop(key, None)
             if deadline is not None:
-                heapq.heappush(self._heap, (deadline, key, deadline))
-                self._replanned.set()
+                self._push((deadline, key, deadline))
         if deadline is None:
             self._planned.pop(key, None)
         else:
             self._planned[key] = deadline
+
+    def _push(self, planned: tuple[int, _Key, int]) -> None:
+        """Look at a deadline at its time. The watch is woken only if it is the next one."""
+        heapq.heappush(self._heap, planned)
+        if self._heap[0] is planned:
+            self._replanned.set()
 
     def plan_all(self, fleet: Fleet) -> None:
         """Take over the deadlines of the whole fleet, and forget all others."""
@@ -91,8 +96,7 @@ class Deadlines:
         if deadline is not None:
             until = deadline + late
             self._postponed[key], self._planned[key] = until, deadline
-            heapq.heappush(self._heap, (until, key, deadline))
-            self._replanned.set()
+            self._push((until, key, deadline))
 
     async def watch(self) -> None:
         """Tell of each deadline that passes, until cancelled."""
