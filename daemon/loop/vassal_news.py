@@ -40,7 +40,7 @@ class VassalNews:
         self._unread: _Batch | None = None
 
     async def take(self, news: list[News]) -> None:
-        """Return when the events of the news are durable."""
+        """Return when the events of the news are durable. Senders are cancelled all together."""
         batch = self._unread
         if batch is not None:
             batch.news += news

@@ -1,11 +1,11 @@
-"""Threads that all share: jobs of one user leave some for others, and for the journal."""
+"""Threads and looks that all share: jobs of one user leave some for others, and for the journal."""
 
 import threading
 from pathlib import Path
 
 import trio
 import trio.testing
-from emperord.daemon.host.threads import Shares, run_sync
+from emperord.daemon.host.threads import Shared, Shares, run_sync
 from support.steered import Source, inline, steered
 
 ALICE, BOB = 61_001, 61_002
@@ -47,3 +47,51 @@ async def test_the_journal_does_not_wait_for_a_thread(tmp_path: Path) -> None:
             assert daemon.vassal("it.ini") is not None
         finally:
             go_on.set()
+
+
+async def test_callers_that_wait_share_a_look_that_began_after_they_asked() -> None:
+    begun: list[int] = []
+
+    def look() -> int:
+        begun.append(len(begun))
+        return begun[-1]
+
+    shared = Shared(look)
+    seen: list[int] = []
+
+    async def ask() -> None:
+        seen.append(await shared())
+
+    async with trio.open_nursery() as nursery, shared.lock:
+        for _ in range(5):
+            nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not begun
+    assert seen == [0] * 5
+    assert await shared() == 1
+
+
+async def test_a_look_that_fails_is_made_again_for_the_next_caller() -> None:
+    tries: list[int] = []
+
+    def look() -> int:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError
+        return 7
+
+    shared = Shared(look)
+    seen: list[int | None] = []
+
+    async def ask() -> None:
+        try:
+            seen.append(await shared())
+        except OSError:
+            seen.append(None)
+
+    async with trio.open_nursery() as nursery, shared.lock:
+        for _ in range(5):
+            nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+    assert seen == [None, None, 7, 7, 7]
+    assert len(tries) == 3
