@@ -14,8 +14,8 @@ PAGE = "before\n<!-- hour -->\n<!-- end of hour -->\nafter\n"
 def test_a_daemon_is_looked_at_from_inside_and_from_outside(tmp_path: Path) -> None:
     page, figures = tmp_path / "performance.md", tmp_path / "figures.json"
     page.write_text(PAGE)
-    words = ("--virtual", "48", "--real", "0", "--json", str(figures))
-    done = subprocess.run([*BENCH, *words], check=False, capture_output=True, text=True)
+    short = ("--virtual", "48", "--real", "0", "--json", str(figures))
+    done = subprocess.run([*BENCH, *short], check=False, capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stderr  # in so short a time a fleet is not settled
     samples = json.loads(figures.read_text())["simulated"]
     assert [seconds for seconds, _ in samples] == [2.0 * n for n in range(1, 25)]
