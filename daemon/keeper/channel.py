@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from . import protocol, stdio
 
-_CLOSED_ON_EXEC: Final = socket.MSG_CMSG_CLOEXEC  # the descriptors that come
+# As numbers: an operation with a flag of the enum is Python code, once for each packet.
+_CLOSED_ON_EXEC: Final = int(socket.MSG_CMSG_CLOEXEC)  # the descriptors that come
+_CUT: Final = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 log = functools.partial(stdio.log, "emperor.keeper")
 
 
@@ -70,7 +72,7 @@ class Channel:
                 self._socket.close()
                 self._socket = None
                 return
-            cut = bool(flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC))
+            cut = bool(flags & _CUT)
             try:
                 self._handle(self._memory.heard(data, descriptors, cut))
             except protocol.BadPacket as error:

@@ -80,7 +80,7 @@ def encode(packet: dict[str, Any]) -> bytes:
 def decode(data: bytes) -> dict[str, Any]:
     """The packet of these bytes, whatever is in it. Raises BadPacket."""
     try:
-        packet = json.loads(data, object_hook=_with_shared_keys)
+        packet = _read(data.decode())
     except (ValueError, RecursionError):
         raise BadPacket("not JSON") from None
     if not isinstance(packet, dict):
@@ -91,6 +91,9 @@ def decode(data: bytes) -> dict[str, Any]:
 def _with_shared_keys(table: dict[str, Any]) -> dict[str, Any]:
     """The table with one copy of each key in memory: the keeper holds a table for each vassal."""
     return {sys.intern(key): value for key, value in table.items()}
+
+
+_read = json.JSONDecoder(object_hook=_with_shared_keys).decode
 
 
 def version_of(packet: dict[str, Any]) -> int:
