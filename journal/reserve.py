@@ -23,6 +23,7 @@ from typing import Final
 from . import chain
 from .deploys import Row
 from .errors import JournalPaused
+from .log_folding import LogFolding
 from .quantities import size_text
 from .store import Journal, Snapshot
 
@@ -151,6 +152,11 @@ class Reserved:
                 f"{self.path}: the disk was full, and what is left is for the daemon's own events"
                 f" (--journal-reserve): {reason}"
             )
+
+    @property
+    def log(self) -> LogFolding:
+        """Of the journal."""
+        return self._journal.log
 
     def is_whole(self) -> bool:
         """As ``Journal.is_whole``."""

@@ -23,6 +23,7 @@ from .cuts import Cuts
 from .deploy_table import DeployTable
 from .errors import JournalError, JournalPaused
 from .events import FORKED, Event
+from .log_folding import LogFolding
 from .opening import Taken, take
 from .reading import COLUMNS, Link, decoded, ends, error_text, identity_link, readable
 from .tail import newest_snapshot, rows_after
@@ -68,6 +69,7 @@ class Journal:
             row = db.execute("SELECT at FROM event WHERE seq = ?", (self.seq,)).fetchone()
             named = identity_link(db)
         self.cuts = Cuts(connection, anchor, lambda: self._last)
+        self.log = LogFolding(connection, lambda: self._last)
         self._identity = None if named is None else named.hash
         self.last_at: int = row[0] if row and row[0].__class__ is int else 0
         # Called after each append, in its thread, when the events are durable.
@@ -274,11 +276,6 @@ class Journal:
         return self._connection.is_whole()
 
     @property
-    def linked(self) -> str | None:
-        """Which of the journal's files have a second name; None where none has."""
-        return self._connection.linked
-
-    @property
     def opened(self) -> os.stat_result:
         """The file that was opened, whatever has its name by now."""
         return os.fstat(self._connection.file)
@@ -298,7 +295,8 @@ class Journal:
     def troubles(self) -> dict[str, str]:
         """About the files beside the journal, for an operator: of which kind, and what to do."""
         logs = lost_log.beside(self.path)
-        found = {"linked": self.linked, "lost log": lost_log.advice(logs) if logs else None}
+        linked = self._connection.linked
+        found = {"linked": linked, "lost log": lost_log.advice(logs) if logs else None}
         return {what: reason for what, reason in found.items() if reason is not None}
 
 

@@ -19,8 +19,10 @@ from .errors import JournalError, JournalPaused
 from .guard import Guard
 from .lost_log import close_unfolded
 from .reading import Link, ends, error_text, readable
+from .rows import Snapshot
+from .schema import APPLICATION_ID
 from .side_reader import SideReader
-from .writing import delete_after
+from .writing import delete_after, insert_snapshot, transaction
 
 _INCREMENTAL: Final = 2  # SQLite's number of that way to give pages back
 _PER_MAP: Final = 512  # pages that one page of SQLite's map of pages describes, at least
@@ -178,6 +180,24 @@ class WriteConnection:
         self._guard.may_shrink(_size(self.db) - (pages + pages // _PER_MAP + 2) * _page(self.db))
         self.db.executescript(f"PRAGMA incremental_vacuum({pages})")
         return True
+
+    def fold_log(self, snapshot: Snapshot | None, hash_: bytes) -> None:
+        """Copy the log into the journal, with a snapshot whose event has this hash; begin it anew.
+
+        The next daemon checks each byte of the log, but none behind the place where it was begun
+        anew. Its file keeps its size, because a commit that has to make it longer takes more time.
+        Nothing waits for readers. A failure changes nothing: the next append meets it as well. The
+        caller holds ``in_use``.
+        """
+        if self._doubtful or not self.look():
+            return
+        with contextlib.suppress(sqlite3.DatabaseError):
+            if snapshot is not None:
+                with transaction(self.db):
+                    insert_snapshot(self.db, snapshot, hash_)
+            self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            # SQLite begins a log anew with a commit. This one writes what is there, in one page.
+            self.db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
     def paused(self, error: Exception) -> JournalPaused:
         """The error for a caller after this one."""

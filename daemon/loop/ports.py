@@ -63,6 +63,15 @@ class Host(Protocol):
     def no_spawns(self) -> AbstractAsyncContextManager[object]: ...
 
 
+class Log(Protocol):
+    """The write-ahead log, which SQLite folds into the journal from time to time."""
+
+    @property
+    def is_worthwhile(self) -> bool: ...
+
+    def fold(self, snapshot: Snapshot | None) -> None: ...
+
+
 class Journal(Protocol):
     """Keeps the record. Its methods may be called in a worker thread."""
 
@@ -76,6 +85,9 @@ class Journal(Protocol):
         snapshot: Snapshot | None = None,
         known: Sequence[Deploy] = (),
     ) -> None: ...
+
+    @property
+    def log(self) -> "Log": ...
 
     def is_whole(self) -> bool: ...
 

@@ -25,6 +25,7 @@ log = logging.getLogger("emperor")
 
 _LOOK: Final = 1.0  # seconds between two looks at the journal's files, at least
 _SELDOM: Final = 10.0  # seconds between them while nothing seems to change
+_TAIL: Final = 1000  # events, and two a vassal, behind which a snapshot is taken at rest
 _RETRY: Final = 1.0  # seconds until a paused journal is tried again
 
 
@@ -68,6 +69,7 @@ class Recorder:
         self._listener = listener
         self._stalls = stalls.Stalls()
         self._turn: Turn | None = None  # that is being recorded
+        self._seen = recorded.seq  # the event of the last snapshot, or that of the start
 
     @property
     def path(self) -> str:
@@ -111,7 +113,7 @@ class Recorder:
         ends = self._turn is not None and self._turn.ends
         if not passes and not ends:
             return None
-        return Snapshot(ahead.seq, to_json(ahead))
+        return self._taken(ahead)
 
     def _note_pause(self, reason: str, unrecorded: int, but: Sequence[Input] = ()) -> None:
         first = self.paused is None
@@ -140,12 +142,26 @@ class Recorder:
         changes = DirectoryChanges(self._folder)
         try:
             while True:
+                seq = self._pending.fleet.seq  # also of events whose append is the change
                 await trio.sleep(_LOOK)
+                if self._recorded.seq == seq and self._journal.log.is_worthwhile:
+                    await self._rest()
                 if await self._watch_once(changes, tell):
                     with trio.move_on_after(_SELDOM):
                         await changes.wait()
         finally:
             await changes.close()
+
+    async def _rest(self) -> None:
+        """Have the next daemon read little, now that nothing is appended."""
+        ahead, snapshot = self._pending.fleet, None
+        if ahead.seq - self._seen >= _TAIL + 2 * len(ahead.vassals):
+            snapshot = self._taken(ahead)
+        await threads.run_sync(partial(self._journal.log.fold, snapshot), abandon_on_cancel=True)
+
+    def _taken(self, fleet: Fleet) -> Snapshot:
+        self._seen = fleet.seq
+        return Snapshot(fleet.seq, to_json(fleet))
 
     async def _watch_once(self, changes: DirectoryChanges, tell: Tell) -> bool:
         """Look at the files; whether a change of them will be told."""

@@ -195,13 +195,13 @@ def test_a_log_that_could_not_be_opened_for_writing_is_opened_anew(path: Path) -
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
 def test_a_second_name_is_told_as_long_as_it_is_there(path: Path, suffix: str) -> None:
     with opened(path) as journal:
-        told = [journal.linked]
+        told = [journal.troubles().get("linked")]
         other = beside(path, ".other")
         other.hardlink_to(beside(path, suffix))
-        told.append(journal.linked)
+        told.append(journal.troubles().get("linked"))
         assert journal.is_whole()
         other.unlink()
-        told.append(journal.linked)
+        told.append(journal.troubles().get("linked"))
     assert [text is None for text in told] == [True, False, True]
     assert str(told[1]).startswith(f"{path}{suffix}: another name (hard link)")
     assert ("does not go on" in str(told[1])) is (suffix == "")

@@ -112,6 +112,15 @@ class Disk:
         must(len(whole.rows) == len(self.deploys), "deploys", "some are kept that never were")
 
 
+class NoLog:
+    """All that is appended is in the one file."""
+
+    is_worthwhile = False
+
+    def fold(self, snapshot: Snapshot | None) -> None:
+        """It is never asked."""
+
+
 class Record:
     """The journal of one daemon. ``moment`` is where it may be killed."""
 
@@ -143,6 +152,10 @@ class Record:
             disk.snapshot = snapshot
         disk.checker.appended(rows)
         self._moment("appended")
+
+    @property
+    def log(self) -> ports.Log:
+        return NoLog()
 
     def is_whole(self) -> bool:
         """No file is ever lost here."""

@@ -122,6 +122,10 @@ class _Record:
     def is_whole(self) -> bool:
         return self._journal.is_whole()
 
+    @property
+    def log(self) -> ports.Log:
+        return self._journal.log
+
     def troubles(self) -> dict[str, str]:
         return self._journal.troubles()
 
