@@ -174,7 +174,7 @@ def _newest_first(reader: Reader, name: str, seq: int) -> Iterator[Deploy]:
     while seq > reader.anchor.seq:
         first = nth_from_end(reader.fetch, which, few, reader.anchor.seq, seq)
         some = replace(which, since=EventNumber(first), until=EventNumber(seq))
-        yield from reversed([*deploys(reader, some)])
+        yield from reversed([*deploys(reader, some, rollbacks=False)])
         seq, few = first - 1, 4 * few
 
 

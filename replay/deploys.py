@@ -29,21 +29,29 @@ from .rollbacks import Rollbacks
 from .sources import Sources
 
 
-def deploys(reader: Reader, which: Filter, full: bool = False) -> Iterator[Deploy]:
+def deploys(
+    reader: Reader, which: Filter, full: bool = False, *, rollbacks: bool = True
+) -> Iterator[Deploy]:
     """The deploys that fit, in order, each with its outcome.
 
-    ``full`` does without the outcomes that the daemon stored.
+    ``full`` does without the outcomes that the daemon stored. Without ``rollbacks``, those that an
+    operator asked for later are not looked for.
     """
-    told, by_hand = reader.anchor.seq, Rollbacks(reader)
+    found = _deploys(reader, which, full)
+    return map(Rollbacks(reader).told, found) if rollbacks else found
+
+
+def _deploys(reader: Reader, which: Filter, full: bool) -> Iterator[Deploy]:
+    told = reader.anchor.seq
     if not full and reader.has_deploys():
         for deploy in stored(reader, which):
             if deploy is None:
                 break
-            yield by_hand.told(deploy)
+            yield deploy
             told = deploy.seq
         else:
             return
-    yield from map(by_hand.told, _History(reader, which, told).run())
+    yield from _History(reader, which, told).run()
 
 
 class _History:
