@@ -53,6 +53,7 @@ class Rescan:
         except OSError:
             # Look once more with the last step watched, too. Otherwise a root that appears
             # between this look and the watch would be missed.
+            self.survey.found.end()
             self.survey = self._begun()
             self.survey.root_links(trail("/" if root.startswith("/") else "", root))
             try:
