@@ -30,7 +30,7 @@ from .installing import PREFIX
 from .marks import ENDED, LOOK, STARTED, TookTooLongError, compiled
 from .running import say
 from .sitting import FAILURES, Cell, Row, machine
-from .supervisors import PATIENCE, Emperord, fleet_place
+from .supervisors import PATIENCE, Emperord, NotPossibleError, fleet_place
 
 FLEETS = (100, 1_000, 10_000)
 LENGTHS = (1_000, 1_000_000)  # events; the first is a new journal
@@ -44,6 +44,7 @@ SETTLED = 12.0  # seconds until a fleet is at rest
 IDLE = 10.0
 APPENDS = 200
 ASIDE = 0.3  # seconds; a change is over by then
+ATTENTION = 3  # the exit code of status where anything wants attention
 OF_FLEETS = {
     "start": ("cold start until all run", "s"),
     "first-answer": ("the first answer of a daemon in a cold start", "s"),
@@ -255,11 +256,14 @@ class Growth:
             command = [sys.executable, "-m", "emperord", program, *where, *words]
             for _ in range(min(times, self._times)):
                 began = time.monotonic()
-                subprocess.run(
-                    command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
-                    timeout=PATIENCE,
+                done = subprocess.run(
+                    command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                    check=False, timeout=PATIENCE,
                 )  # fmt: skip
                 note(row, time.monotonic() - began)
+                if done.returncode not in (0, ATTENTION):
+                    text = f"{' '.join(words)}: exit code {done.returncode}: {done.stderr}"
+                    raise NotPossibleError(text.strip())
 
 
 def _beside_a_list(path: str, name: str) -> float:
