@@ -201,9 +201,9 @@ class Emperord(_Files):
             with contextlib.suppress(OSError, ValueError):
                 status = self.ask("status", PATIENCE).get("status")
                 if isinstance(status, dict) and status["pid"] != former:
-                    self.answered = self.answered or time.monotonic() - began
-                    if not status.get("recovers"):
-                        return time.monotonic() - began, "its vassals go on"
+                    self.answered = time.monotonic() - began
+                    self.ask("rollout", PATIENCE)  # it is answered when that is recorded
+                    return time.monotonic() - began, "its vassals go on"
             time.sleep(0.001)
         raise TookTooLongError(f"not in charge in {PATIENCE:g} s")
 
