@@ -60,10 +60,14 @@ class Spawner:
                 raise
             with trio.CancelScope(shield=True):
                 await spawn.is_over.wait()
-        if isinstance(spawn.result, Process):
-            return spawn.result
-        assert spawn.result is not None
-        raise spawn.result
+        result, spawn.result = spawn.result, None
+        if isinstance(result, Process):
+            return result
+        assert result is not None
+        try:
+            raise result
+        finally:
+            del result  # otherwise error, traceback and this frame are a cycle
 
     async def _work(self) -> None:
         try:

@@ -1,6 +1,8 @@
 """Spawns that share a run of a thread: what a cancellation leaves of them."""
 
+import gc
 import threading
+import weakref
 from typing import cast
 
 import pytest
@@ -88,3 +90,22 @@ async def test_no_start_waits_for_a_worker_that_is_given_up() -> None:
             nursery.cancel_scope.cancel()
             starter.goes_on.set()
     assert starter.made[:1] == ["first"]
+
+
+async def test_a_failed_start_leaves_nothing_for_the_collector() -> None:
+    starter = _Starter()
+    starter.goes_on.set()
+    tasks = VassalTasks(Outbox())
+    spawner = Spawner(cast(Starter, starter), tasks)
+    errors: list[weakref.ref[_Made]] = []
+    gc.disable()
+    try:
+        async with trio.open_nursery() as nursery:
+            tasks.begin(nursery)
+            try:
+                await spawner.start(_vassal("one"), 1)
+            except _Made as error:
+                errors.append(weakref.ref(error))
+        assert [each() for each in errors] == [None]
+    finally:
+        gc.enable()
