@@ -6,6 +6,7 @@ the watch cannot be had, a directory counts as changed.
 """
 
 import os
+import threading
 from typing import Final
 
 import trio
@@ -25,9 +26,20 @@ class DirectoryChanges:
     def __init__(self, path: str) -> None:
         self._path = os.fsencode(path)
         self._inotify: INotify | None = None
+        # A thread that hangs in ``arm`` may come back after the end. The descriptor is its own till
+        # then: if it were closed, another file could get its number.
+        self._lock = threading.Lock()
+        self._closed = False
 
     def arm(self) -> bool:
         """Watch for the next change; False where that cannot be done. It may run ldconfig."""
+        with self._lock:
+            armed = not self._closed and self._armed()
+        if self._closed:
+            self._close()
+        return armed
+
+    def _armed(self) -> bool:
         try:
             if self._inotify is None:
                 self._inotify = INotify(nonblocking=True)
@@ -48,7 +60,16 @@ class DirectoryChanges:
         The kernel takes 8 to 16 ms to close the descriptor, and does nothing: it waits until no
         processor uses the watch. The waits of several descriptors overlap, each in its thread.
         """
-        inotify, self._inotify = self._inotify, None
-        if inotify is not None:
+        self._closed = True
+        if self._inotify is not None:
             with trio.CancelScope(shield=True):
-                await threads.run_sync(inotify.close, limiter=trio.CapacityLimiter(1))
+                await threads.run_sync(self._close, limiter=trio.CapacityLimiter(1))
+
+    def _close(self) -> None:
+        """Close the descriptor, at once or when the thread that uses it comes back."""
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._inotify is not None:
+                    self._inotify.close()
+            finally:
+                self._lock.release()

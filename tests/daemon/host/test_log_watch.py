@@ -96,3 +96,16 @@ async def test_what_cannot_be_watched_counts_as_changed(tmp_path: Path) -> None:
     changes = DirectoryChanges(str(tmp_path / "none"))
     assert not changes.arm()
     await changes.close()
+
+
+@pytest.mark.parametrize("armed", [True, False])
+async def test_a_thread_that_comes_back_after_the_end_opens_nothing(
+    tmp_path: Path, armed: bool
+) -> None:
+    before = os.listdir("/proc/self/fd")
+    changes = DirectoryChanges(str(tmp_path))
+    if armed:
+        assert changes.arm()
+    await changes.close()
+    assert not changes.arm()
+    assert len(os.listdir("/proc/self/fd")) == len(before)
