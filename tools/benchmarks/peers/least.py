@@ -27,6 +27,10 @@ print(sizes["Rss"] / 1024, sizes["Pss"] / 1024, sizes["Anonymous"] / 1024)
 IMPORTS = {
     "python": ("Python alone", ""),
     "keeper": ("with the modules of the keeper", "import emperord.daemon.keeper.main"),
+    "libraries": (
+        "with the libraries of the daemon",
+        "import click, inotify_simple, msgspec, sqlite3, trio",
+    ),
     "daemon": ("with the modules of the daemon", "import emperord.daemon.main"),
 }
 

@@ -99,6 +99,7 @@ def _limits(found: dict[str, Any]) -> list[list[str]]:
     row("stop", "commit", "one commit")
     row("idle", "look", "one stat of each file every three seconds", 100 / 3)
     row("resident", "python-rss", "two processes of Python without a module", 2)
+    row("resident", "libraries-rss", "the libraries of the daemon, without a module of ours")
     row("resident", "daemon-rss", "the modules of the daemon, without a keeper and a vassal")
     for name in ("again", "answered"):
         row(name, "daemon-start", "Python's start, the daemon's modules, and its end")
