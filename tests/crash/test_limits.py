@@ -78,6 +78,19 @@ def kill_leader(daemon: Daemon, vassal: str) -> None:
     until(lambda: not processes.alive(pid), "the vassal dies")
 
 
+def keep_a_thread(daemon: Daemon, vassal: str) -> None:
+    """Have it look at a file until it has a thread more than its own and that of its deaths.
+
+    Such a thread stays for ten seconds, and the next look is made by it.
+    """
+
+    def has_one() -> bool:
+        os.utime(daemon.vassals / vassal)
+        return len(os.listdir(f"/proc/{daemon.pid}/task")) > 2
+
+    daemon.until(has_one, "it has a thread to spare")
+
+
 def end_well(daemon: Daemon) -> None:
     daemon.stop()
     record.check(daemon.journal)
@@ -128,6 +141,7 @@ def test_when_no_process_can_be_had_it_is_tried_again(commoner: Common) -> None:
     names = write(commoner, 2)
     commoner.start()
     ready(commoner, names)
+    keep_a_thread(commoner, "v1.ini")
     commoner.limit_processes(1)
     names = write(commoner, 4)
     failed = commoner.event("spawn_failed", "v3.ini", fault="resources")
