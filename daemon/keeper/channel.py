@@ -1,6 +1,7 @@
 """The keeper's end of the channel to its daemon (``link.py`` is the daemon's end)."""
 
 import functools
+import os
 import select
 import socket
 from collections import deque
@@ -10,7 +11,6 @@ from typing import Any, Final
 from . import protocol, stdio
 
 # As numbers: an operation with a flag of the enum is Python code, once for each packet.
-_CLOSED_ON_EXEC: Final = int(socket.MSG_CMSG_CLOEXEC)  # the descriptors that come
 _CUT: Final = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 log = functools.partial(stdio.log, "emperor.keeper")
 
@@ -57,7 +57,7 @@ class Channel:
         while self._socket is not None:
             try:
                 data, descriptors, flags, _ = socket.recv_fds(
-                    self._socket, protocol.LONGEST, protocol.MOST_DESCRIPTORS, _CLOSED_ON_EXEC
+                    self._socket, protocol.LONGEST, protocol.MOST_DESCRIPTORS
                 )
             except BlockingIOError:
                 return
@@ -72,6 +72,10 @@ class Channel:
                 self._socket.close()
                 self._socket = None
                 return
+            # recv_fds drops the flag by which they would come closed on exec, and a daemon that is
+            # executed later would have them all.
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)
             cut = bool(flags & _CUT)
             try:
                 self._handle(self._memory.heard(data, descriptors, cut))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support import processes
+from support.descriptors import descriptors
 from support.kept import Emperor
 from support.load import FAST, Client
 from support.vassals import SLEEPER, Application, notes, shell
@@ -27,6 +28,21 @@ def application(environ, start_response):
         select.select((), (), (), 0.01)
     yield b"two"
 """
+
+
+def test_what_the_keeper_keeps_closes_on_exec(emperor: Emperor, tmp_path: Path) -> None:
+    """A daemon that it executes has it from the packets alone, and so can close it."""
+    (emperor.vassals / "a.ini").write_text(f"{SLEEPER}listen = {tmp_path}/a.sock\n")
+    emperor.start()
+    emperor.up("a.ini")
+    assert emperor.process is not None
+    keeper = emperor.process.pid
+    kept = {number for number, target in descriptors(keeper) if number > 2}
+    assert len(kept) >= 5  # two pipes, the channel, a vassal's socket, its address
+    for number in kept:
+        flags = Path(f"/proc/{keeper}/fdinfo/{number}").read_text().split("flags:")[1].split()[0]
+        assert int(flags, 8) & os.O_CLOEXEC, number
+    emperor.stop()
 
 
 def test_vassals_do_not_notice(emperor: Emperor, tmp_path: Path) -> None:
