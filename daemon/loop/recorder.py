@@ -144,9 +144,10 @@ class Recorder:
             while True:
                 seq = self._pending.fleet.seq  # also of events whose append is the change
                 await trio.sleep(_LOOK)
-                if self._recorded.seq == seq and self._journal.log.is_worthwhile:
+                rests = self._recorded.seq == seq
+                if rests and self._journal.log.is_worthwhile:
                     await self._rest()
-                if await self._watch_once(changes, tell):
+                if await self._watch_once(changes, tell) and rests:
                     with trio.move_on_after(_SELDOM):
                         await changes.wait()
         finally:
