@@ -15,8 +15,8 @@ WORDS = SLOT // 8
 STARTED, TOLD, ENDED = range(3)
 SOURCE = Path(__file__).with_name("vassal.c")
 MEMORY = "/dev/shm"  # noqa: S108
-# Seconds between two looks at the file. What is stamped is exact, however seldom they are; looks
-# each 2 ms took a sixth of a core from what is measured.
+# Seconds between two looks at the file. The stamps are exact, however seldom they are looked at.
+# Looks each 2 ms took a sixth of a core from the peers.
 LOOK = 0.02
 
 # Where no compiler is. Each of these takes 10 ms of a core to start, whichever emperor starts it.
