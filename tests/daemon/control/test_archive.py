@@ -165,7 +165,8 @@ def test_a_daemon_that_is_killed_at_a_step_is_gone_on_from(
         assert process.wait() in (0, 4)
     emperor.until(lambda: not any(map(processes.alive, pids)), "its process ends with it")
     emperor.daemon_pid()
-    assert verify(str(emperor.journal)).exit_code == 0
+    verdict = verify(str(emperor.journal))
+    assert verdict.exit_code == 0, verdict.audit.findings
     done = asked(emperor, *ARCHIVE)
     assert begin(emperor) == CUT
     assert done["archive"] in (None, str(archives(emperor) / NAME))
