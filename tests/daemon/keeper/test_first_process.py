@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+from support.processes import argv_of
 from support.root import need_root
 from support.tyrant import status_of
 from support.vassals import program
@@ -34,7 +35,7 @@ def orphan_of(keeper: int) -> int | None:
     sleepers = [
         pid
         for pid, status in inside(keeper).items()
-        if status["PPid"] == [str(keeper)] and b"1234" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        if status["PPid"] == [str(keeper)] and "1234" in argv_of(pid)
     ]
     return sleepers[0] if sleepers else None
 
