@@ -6,12 +6,12 @@ the watch cannot be had, a directory counts as changed.
 """
 
 import os
-import threading
 from typing import Final
 
 import trio
-from inotify_simple import INotify, flags  # type: ignore[import-untyped]
+from inotify_simple import flags  # type: ignore[import-untyped]
 
+from ...monitors.held_inotify import HeldInotify
 from . import threads
 
 _MASK: Final = int(
@@ -25,34 +25,26 @@ class DirectoryChanges:
 
     def __init__(self, path: str) -> None:
         self._path = os.fsencode(path)
-        self._inotify: INotify | None = None
-        # A thread that hangs in ``arm`` may come back after the end. The descriptor is its own till
-        # then: if it were closed, another file could get its number.
-        self._lock = threading.Lock()
-        self._closed = False
+        self._held = HeldInotify()
 
     def arm(self) -> bool:
         """Watch for the next change; False where that cannot be done. It may run ldconfig."""
-        with self._lock:
-            armed = not self._closed and self._armed()
-        if self._closed:
-            self._close()
-        return armed
+        with self._held as held:
+            return not held.is_closed and self._armed()
 
     def _armed(self) -> bool:
         try:
-            if self._inotify is None:
-                self._inotify = INotify(nonblocking=True)
-            self._inotify.read(timeout=0)  # the events of watches before
-            self._inotify.add_watch(self._path, _MASK)
+            inotify = self._held.inotify or self._held.open()
+            inotify.read(timeout=0)  # the events of watches before
+            inotify.add_watch(self._path, _MASK)
         except (OSError, AttributeError):  # the C library may lack it
             return False
         return True
 
     async def wait(self) -> None:
         """Return when something has changed since ``arm``, which returned True."""
-        assert self._inotify is not None
-        await trio.lowlevel.wait_readable(self._inotify)
+        assert self._held.inotify is not None
+        await trio.lowlevel.wait_readable(self._held.inotify)
 
     async def close(self) -> None:
         """Watch no longer; also where the caller is cancelled.
@@ -60,16 +52,5 @@ class DirectoryChanges:
         The kernel takes 8 to 16 ms to close the descriptor, and does nothing: it waits until no
         processor uses the watch. The waits of several descriptors overlap, each in its thread.
         """
-        self._closed = True
-        if self._inotify is not None:
-            with trio.CancelScope(shield=True):
-                await threads.run_sync(self._close, limiter=trio.CapacityLimiter(1))
-
-    def _close(self) -> None:
-        """Close the descriptor, at once or when the thread that uses it comes back."""
-        if self._lock.acquire(blocking=False):
-            try:
-                if self._inotify is not None:
-                    self._inotify.close()
-            finally:
-                self._lock.release()
+        with trio.CancelScope(shield=True):
+            await threads.run_sync(self._held.close, limiter=trio.CapacityLimiter(1))

@@ -20,7 +20,7 @@ import msgspec
 import trio
 
 from .. import names
-from ..blocking import BlockingRunner, Stalled
+from ..blocking import BlockingRunner, Stalled, close_watches
 from ..contract import Observation, Refused, Vanished
 from ..files import watches
 from ..files.changes import GRACE, PAUSE
@@ -127,7 +127,7 @@ class Paths:
                 else:
                     await self._wait()
         finally:
-            self._watches.close()
+            await close_watches(self._watches.close)
 
     async def _try(self, job: Callable[[], None]) -> bool:
         """Run what may block; False if it does not come back, which concludes nothing."""

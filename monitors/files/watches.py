@@ -12,12 +12,13 @@ path again, which moves the watch if another directory has taken that place.
 import contextlib
 import errno
 import logging
-import threading
 from collections.abc import Container, Iterable
 from typing import Final
 
 import trio
-from inotify_simple import INotify, flags  # type: ignore[import-untyped]
+from inotify_simple import flags  # type: ignore[import-untyped]
+
+from ..held_inotify import HeldInotify
 
 _log: Final = logging.getLogger(__name__)
 
@@ -40,54 +41,30 @@ _ALWAYS: Final = int(flags.ONLYDIR) | int(flags.MASK_ADD)
 _NO_MORE: Final = (errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSYS)
 
 
-class Watches:
+class Watches(HeldInotify):
     """All watches of one run of a monitor. ``label`` is what the log calls it."""
 
     def __init__(self, label: str) -> None:
+        super().__init__()
         self._label = label
         self._by_path: dict[str, int] = {}
         self._paths: dict[int, set[str]] = {}
-        self._inotify: INotify | None = None
         self._complained = False
-        # A thread that hangs may still use the descriptor when the run is over. If it were closed,
-        # another file could get its number, and the thread would use that.
-        self._lock = threading.Lock()
-        self._closed = False
 
     def open(self) -> None:
         """Start watching, if the system lets us. Called in a thread: it may run ldconfig."""
         with self:
             try:
-                self._inotify = INotify(nonblocking=True)
+                super().open()
             except (OSError, AttributeError) as error:
                 self._complain(error)
 
-    def close(self) -> None:
-        """End all watches, at once or when the thread that uses them comes back."""
-        self._closed = True
-        if self._lock.acquire(blocking=False):
-            try:
-                if self._inotify is not None:
-                    self._inotify.close()
-            finally:
-                self._lock.release()
-
-    def __enter__(self) -> "Watches":
-        """Hold the descriptor open for this thread."""
-        self._lock.acquire()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._lock.release()
-        if self._closed:
-            self.close()
-
     def add(self, path: str, mask: int) -> None:
         """Watch the directory that ``path`` leads to now, for NAMES or FILES."""
-        if self._inotify is None or self._closed:
+        if self.inotify is None or self.is_closed:
             return
         try:
-            number = self._inotify.add_watch(path or ".", mask | _ALWAYS)
+            number = self.inotify.add_watch(path or ".", mask | _ALWAYS)
         except OSError as error:
             if error.errno in _NO_MORE:
                 self._complain(error)
@@ -100,7 +77,7 @@ class Watches:
 
     def cover(self, paths: Iterable[str]) -> bool:
         """Whether each of these directories is watched."""
-        return self._inotify is not None and all(path in self._by_path for path in paths)
+        return self.inotify is not None and all(path in self._by_path for path in paths)
 
     def keep(self, paths: Container[str]) -> None:
         """Watch nothing but these any longer."""
@@ -115,9 +92,9 @@ class Watches:
         paths.discard(path)
         if not paths:
             del self._paths[number]
-            if self._inotify is not None and not self._closed:
+            if self.inotify is not None and not self.is_closed:
                 with contextlib.suppress(OSError):  # it went with its directory
-                    self._inotify.rm_watch(number)
+                    self.inotify.rm_watch(number)
 
     def _complain(self, error: Exception) -> None:
         if not self._complained:
@@ -132,20 +109,20 @@ class Watches:
 
     async def wait(self) -> None:
         """Return when ``read`` has something to give."""
-        if self._inotify is None:
+        if self.inotify is None:
             await trio.sleep_forever()
         else:
-            await trio.lowlevel.wait_readable(self._inotify)
+            await trio.lowlevel.wait_readable(self.inotify)
 
     def read(self) -> list[tuple[tuple[str, ...], int, str]]:
         """All events since the last read: paths of the directory, mask, name in it.
 
         An overflow has no path. Events of watches that were removed are left out.
         """
-        if self._inotify is None:
+        if self.inotify is None:
             return []
         found: list[tuple[tuple[str, ...], int, str]] = []
-        for number, mask, _, name in self._inotify.read(timeout=0):
+        for number, mask, _, name in self.inotify.read(timeout=0):
             if mask & OVERFLOW:
                 found.append(((), OVERFLOW, ""))
             elif paths := self._paths.get(number):
