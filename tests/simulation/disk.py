@@ -143,6 +143,17 @@ class Record:
         if disk.refused or disk.hiccups:
             disk.hiccups = max(0, disk.hiccups - 1)
             raise JournalPaused(f"{self.path}: cannot be written: no space left on device")
+        self._keep(rows, configs, snapshot, known)
+        self._moment("appended")
+
+    def _keep(
+        self,
+        rows: Sequence[chain.Columns],
+        configs: Mapping[str, bytes] | None,
+        snapshot: Snapshot | None,
+        known: Sequence[Row],
+    ) -> None:
+        disk = self._disk
         previous = disk.hashes[-1] if disk.hashes else chain.GENESIS
         disk.hashes += chain.links(previous, rows)
         disk.rows += rows
@@ -151,7 +162,6 @@ class Record:
         if snapshot is not None:
             disk.snapshot = snapshot
         disk.checker.appended(rows)
-        self._moment("appended")
 
     @property
     def log(self) -> ports.Log:

@@ -15,11 +15,10 @@ from emperord.daemon.core.fold import fold
 from emperord.daemon.loop import ports, stored_deploys
 from emperord.journal import chain
 from emperord.journal.deploys import Row
-from emperord.journal.errors import JournalPaused
 from emperord.journal.events import Spec
 from emperord.journal.store import Journal, Snapshot
 
-from .disk import Disk
+from .disk import Disk, Record
 
 
 class Blind:
@@ -93,38 +92,29 @@ class JournalDisk(Disk):
             return None if row is None else row[0]
 
 
-class _Record:
-    """The journal of one daemon."""
+class _Record(Record):
+    """The journal of one daemon, in the file."""
 
     def __init__(self, disk: JournalDisk, moment: Callable[[str], None]) -> None:
-        self._disk, self._journal, self._moment = disk, disk.journal, moment
+        super().__init__(disk, moment)
+        self._journal = disk.journal
+        self.path = disk.journal.path
 
-    @property
-    def path(self) -> str:
-        return self._journal.path
-
-    def append(
+    def _keep(
         self,
         rows: Sequence[chain.Columns],
-        configs: Mapping[str, bytes] | None = None,
-        snapshot: Snapshot | None = None,
-        known: Sequence[Row] = (),
+        configs: Mapping[str, bytes] | None,
+        snapshot: Snapshot | None,
+        known: Sequence[Row],
     ) -> None:
-        """Append to the file, unless the disk is to be full now."""
-        disk = self._disk
-        self._moment("append")
-        if disk.refused or disk.hiccups:
-            disk.hiccups = max(0, disk.hiccups - 1)
-            raise JournalPaused(f"{self.path}: cannot be written: no space left on device")
         self._journal.append(rows, configs, snapshot, known)
-        self._moment("appended")
-
-    def is_whole(self) -> bool:
-        return self._journal.is_whole()
 
     @property
     def log(self) -> ports.Log:
         return self._journal.log
+
+    def is_whole(self) -> bool:
+        return self._journal.is_whole()
 
     def troubles(self) -> dict[str, str]:
         return self._journal.troubles()
