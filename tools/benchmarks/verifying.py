@@ -6,7 +6,6 @@ each, on all cores at once, as ``verify`` works.
 """
 
 import argparse
-import json
 import os
 import time
 from collections import Counter
@@ -128,14 +127,9 @@ def main(arguments: Sequence[str]) -> int:
         return 130
     shown = _table(found)
     print(table.aligned(shown))
-    if asked.json:
-        Path(asked.json).write_text(json.dumps(found, indent=1) + "\n")
+    running.keep(found, asked)
     if asked.write:
-        here = found["machine"]
-        head = (
-            f"Measured on {found['made']} on {here['cores']} cores, with Python {here['python']}"
-            f" and {here['file system']}: a journal of {found['events']:,} events."
-        )
+        head = f"{page.measured(found)}: a journal of {found['events']:,} events."
         page.put(Path(asked.docs) / "performance.md", "verify", f"{head}\n\n{page.grid(shown)}")
     return 0
 

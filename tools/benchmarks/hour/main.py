@@ -6,7 +6,6 @@ looked at by /proc. It exits 1 if something grows.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,8 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     samples = {name: [Sample(*each) for each in found[name]] for name in RUNS if found.get(name)}
     for name, some in samples.items():
         print(f"{name}\n{table.aligned(_table(some))}\n{_verdict(name, some)}\n")
-    if asked.json:
-        Path(asked.json).write_text(json.dumps(found, indent=1) + "\n")
+    running.keep(found, asked)
     if asked.write:
         page.put(Path(asked.docs) / "performance.md", "hour", _markdown(found, samples))
     return any(_grown(name, some) for name, some in samples.items())
@@ -90,12 +88,7 @@ def _verdict(name: str, samples: Sequence[Sample]) -> str:
 
 
 def _markdown(found: dict[str, Any], samples: dict[str, list[Sample]]) -> str:
-    here = found["machine"]
-    head = (
-        f"Measured on {found['made']} on {here['cores']} cores, with Python {here['python']} and"
-        f" {here['file system']}."
-    )
-    parts = [head]
+    parts = [f"{page.measured(found)}."]
     for name, some in samples.items():
         parts += [TITLES[name], page.grid(_table(some)), _verdict(name, some)]
     return "\n\n".join(parts)

@@ -329,8 +329,7 @@ def main(arguments: Sequence[str]) -> int:
         return 130
     shown = _tables(found)
     print("\n\n".join(table.aligned(each) for each in shown.values()))
-    if asked.json:
-        Path(asked.json).write_text(json.dumps(found, indent=1) + "\n")
+    running.keep(found, asked)
     if asked.write:
         docs = Path(asked.docs)
         (docs / "growth.json").write_text(json.dumps(found, indent=1) + "\n")
@@ -366,10 +365,8 @@ def _tables(found: dict[str, Any]) -> dict[str, list[list[str]]]:
 
 
 def _markdown(found: dict[str, Any], shown: dict[str, list[list[str]]]) -> str:
-    here = found["machine"]
     head = (
-        f"Measured on {found['made']} on {here['cores']} cores, with Python {here['python']} and"
-        f" {here['file system']}.\nEach cell has the median, and in parentheses the least and the"
+        f"{page.measured(found)}.\nEach cell has the median, and in parentheses the least and the"
         " most. A vassal takes"
         f" two open files of the daemon, and {found['files']:,} are allowed."
     )

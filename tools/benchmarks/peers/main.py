@@ -5,7 +5,6 @@ started.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -34,8 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     print(table.text(found))
     if asked.write:
         page.write(found, Path(asked.docs))
-    if asked.json:
-        Path(asked.json).write_text(json.dumps(found, indent=1) + "\n")
+    running.keep(found, asked)
     return not table.has_figures(found)
 
 

@@ -39,15 +39,22 @@ def grid(rows: list[list[str]]) -> str:
     return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
 
 
+def measured(found: dict[str, Any]) -> str:
+    """The begin of a sentence: when and on what the figures were measured."""
+    here = found["machine"]
+    return (
+        f"Measured on {found['made']} on {here['cores']} cores, with Python {here['python']}"
+        f" and {here['file system']}"
+    )
+
+
 def markdown(found: dict[str, Any]) -> str:
     """All that is on the page between the marks."""
-    here = found["machine"]
     peers = ", ".join(f"{name} ({version})" for name, version in found["versions"].items())
     shown = table.tables(found)
     parts = [
         (
-            f"Measured on {found['made']} on {here['cores']} cores, with Python {here['python']}"
-            f" and {here['file system']}.\nThe peers: {peers}."
+            f"{measured(found)}.\nThe peers: {peers}."
             f"\nThe tiny vassal is {found['vassal']}."
             " Each cell has the median, and in parentheses the least and the most."
         )

@@ -1,4 +1,4 @@
-"""The parts that ``--peers`` and ``--growth`` share: options, progress, and a run that can end."""
+"""The parts that benchmarks with a page share: options, progress, figures, a run that can end."""
 
 import argparse
 import json
@@ -38,6 +38,12 @@ def figures(
         return None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep(found: dict[str, Any], asked: argparse.Namespace) -> None:
+    """Write the figures where ``--json`` says, if it does."""
+    if asked.json:
+        Path(asked.json).write_text(json.dumps(found, indent=1) + "\n")
 
 
 def say(text: str) -> None:
