@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import stat
+from typing import BinaryIO
 
 from . import older_parts
 from .older_parts import UNHELD, keep_end
@@ -32,16 +33,37 @@ class LogRotation:
             return False
         with open(os.open(path, UNHELD | os.O_RDWR), "rb+") as log:
             try:
-                self._make_room(path)
-                if self._keep:
-                    keep_end(log, path + ".1", size, 2 * self._limit)
+                self._keep_part(log, path, size)
             finally:
                 # On a full disk above all, the log must shrink.
                 os.truncate(log.fileno(), 0)
         return True
 
-    def _make_room(self, path: str) -> None:
-        """Renumber the older parts, so that ``.1`` is free; remove those that are too many."""
+    def _keep_part(self, log: BinaryIO, path: str, size: int) -> None:
+        """Have the log's end as the newest part; the others move up.
+
+        A part takes its name when it is whole, so a reader never sees the half of one.
+        """
+        if not self._keep:
+            self._move_up(path)
+            return
+        new = f"{path}.1.new"
+        try:
+            keep_end(log, new, size, 2 * self._limit)
+        except OSError:  # the disk may be full: the oldest part gives its room
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{path}.{self._keep}")
+            try:
+                keep_end(log, new, size, 2 * self._limit)
+            except OSError:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(new)
+                raise
+        self._move_up(path)
+        os.rename(new, f"{path}.1")
+
+    def _move_up(self, path: str) -> None:
+        """Renumber the older parts, so that ``.1`` can be replaced; remove those too many."""
         directory, name = os.path.split(path)
         part = re.compile(re.escape(name) + r"\.([1-9][0-9]{0,2}|1000)")  # a longer one is a date
         found = map(part.fullmatch, os.listdir(directory))
@@ -49,10 +71,10 @@ class LogRotation:
         for number in sorted(numbers, reverse=True):
             older = f"{path}.{number}"
             with contextlib.suppress(FileNotFoundError):
-                if number >= self._keep:
-                    os.unlink(older)
-                else:
+                if number < self._keep:
                     os.rename(older, f"{path}.{number + 1}")
+                elif number > 1 or not self._keep:
+                    os.unlink(older)
 
     def set_aside(self, path: str, owner: tuple[int, int] | None) -> None:
         """Begin a new log if this one is another user's, who may have it open still.
@@ -72,12 +94,12 @@ class LogRotation:
         if same or not stat.S_ISREG(status.st_mode):
             return
         if status.st_size and self._keep:
-            self._make_room(path)
             try:
                 with open(os.open(path, UNHELD | os.O_RDONLY), "rb") as log:
-                    keep_end(log, path + ".1", status.st_size, 2 * self._limit)
+                    self._keep_part(log, path, status.st_size)
                 os.unlink(path)
             except OSError:  # the disk may be full; it is replaced when there is room
+                self._move_up(path)
                 os.rename(path, path + ".1")
         else:  # nothing was written: an older part is worth more
             os.unlink(path)

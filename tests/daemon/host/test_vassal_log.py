@@ -18,6 +18,7 @@ from emperord.daemon.host.vassal_log import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 from support.leases import lease
 from support.root import need_root
 
@@ -151,6 +152,34 @@ def test_so_many_parts_are_kept(tmp_path: Path, keep: int) -> None:
     parts = {1: b"c", 2: b"b", 3: b"a"}
     kept = {f"a.ini.log.{number}": parts[number] for number in parts if number <= keep}
     assert cut_thrice(tmp_path, keep) == {"a.ini.log": b"", **kept}
+
+
+def test_a_part_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    """A reader finds the former part or the new one, and each with its mode and all its bytes."""
+    cut_thrice(tmp_path, 1)
+    with INotify(nonblocking=True) as inotify:
+        inotify.add_watch(tmp_path, flags.CREATE | flags.DELETE | flags.MOVED_TO | flags.MODIFY)
+        cut_thrice(tmp_path, 1)
+        seen = [(flags.from_mask(each.mask)[0], each.name) for each in inotify.read(timeout=0)]
+    assert {flag for flag, name in seen if name == "a.ini.log.1"} == {flags.MOVED_TO}
+
+
+def test_on_a_full_disk_the_oldest_part_gives_its_room(tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
+    subprocess.run(mount, check=True)
+    try:
+        cut_thrice(tmp_path, 3)
+        logs = LogDirectory(str(tmp_path), 4096, 3)
+        write(logs, "a.ini", b"d" * 5000)
+        with (tmp_path / "fill").open("wb", 0) as full, pytest.raises(OSError, match="No space"):
+            full.writelines(b"x" * 4096 for _ in range(17))
+        assert logs.bound("a.ini")
+        (tmp_path / "fill").unlink()
+        found = {path.name: path.read_bytes()[:1] for path in tmp_path.iterdir()}
+        kept = {f"a.ini.log.{1 + number}": letter for number, letter in enumerate([b"d", b"c"])}
+        assert found == {"a.ini.log": b"", **kept, "a.ini.log.3": b"b"}
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 def test_an_empty_log_of_another_owner_takes_no_older_part_away(tmp_path: Path) -> None:
