@@ -44,7 +44,10 @@ class _Speaker:
     def live(self) -> "NoReturn":
         self.load(first=True)
         while True:
-            byte = os.read(_CONTROL, 1)
+            try:
+                byte = os.read(_CONTROL, 1)
+            except ConnectionResetError:  # the daemon died before it consumed what we said
+                byte = b""
             if not byte:
                 if not self.deaf:
                     sys.exit(0)
