@@ -33,7 +33,7 @@ def open_monitors(
         on_demand_directory=decided.on_demand_directory,
         on_demand_exec=decided.on_demand_exec,
         environment=lambda name, spec, tenant: command.inherited_variables(
-            os.environ, name, spec, users.of_tenant(tenant)
+            command.Inherited(os.environ), name, spec, users.of_tenant(tenant)
         ),
         templates=bool(
             decided.vassals_inherit

@@ -24,6 +24,7 @@ be parsed has no such section; uWSGI complains of it better than we could.
 failed, ``replacing.py`` that about a new instance beside the old one.
 """
 
+import functools
 import re
 import shlex
 import signal
@@ -52,6 +53,7 @@ LONGEST_VALUE: Final = 4 << 10  # characters of any other setting
 MOST: Final = 1000  # settings of one config, repeated ones included
 LARGEST_YAML: Final = 128 << 10  # bytes; 1 MiB of flow mappings takes 3 s to parse
 LIMITS: Final = ("nofile", "nproc", "as")
+_REMEMBERED: Final = 256  # texts of signals
 # As a key at the beginning of a line, or in a flow mapping.
 _SECTION_IN_YAML: Final = re.compile(rb"""(?:^|[{,?]\s?)["']?emperor["']?[ \t]?:""", re.MULTILINE)
 _NULLS: Final = ("", "~", "null", "Null", "NULL")  # how YAML writes that there is nothing
@@ -105,6 +107,7 @@ def read(name: str, content: bytes, *, whole: bool = True) -> tuple[Settings, st
     return settings, None
 
 
+@functools.lru_cache(_REMEMBERED)
 def signal_number(text: str) -> int | None:
     """The number of a signal given as ``HUP``, ``SIGHUP`` or ``1``; None if there is none such."""
     if text.isascii() and text.isdigit():

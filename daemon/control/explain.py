@@ -47,6 +47,7 @@ class Explainer:
         self.config_text = config_text
         self._policy = policy
         self._environ = dict(environ)
+        self._inherited = command.Inherited(environ)
 
     def __call__(self, vassal: Vassal) -> dict[str, Any]:
         """The vassal in the shape of docs/control.md. Blocks: it asks for accounts."""
@@ -97,9 +98,9 @@ class Explainer:
         chosen = uwsgi_plugins.choose(spec, asked, policy)
         arguments = command.arguments(vassal.name, spec, policy, uwsgi=chosen)
         its = command.environment(
-            self._environ, vassal.name, spec, "(which one)", None, None, user, "(the journal's)"
+            self._inherited, vassal.name, spec, "(which one)", None, None, user, "(the journal's)"
         )
-        inherited = magic.inherited(self._environ, vassal.name, spec, user)
+        inherited = magic.inherited(self._inherited.settings, vassal.name, spec, user)
         own = world.variables(spec.settings)
         its |= {name: own[name] for name in own if name not in _OURS}
         if user is None and policy.tyrant:

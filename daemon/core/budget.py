@@ -122,8 +122,8 @@ def _cost(fleet: Fleet, event: Event) -> int:
     if event.kind in ("vassal_added", "vassal_changed"):
         return int(body.cost)
     cost = _COSTS.get(event.kind, 0)
-    vassal = fleet.vassals.get(event.vassal or "")
-    if vassal is None or not cost:
+    vassal = fleet.vassals.get(event.vassal or "") if cost else None
+    if vassal is None:
         return 0
     if event.kind == "exited":
         asked = vassal.phase == "stopping" or body.away

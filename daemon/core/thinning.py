@@ -12,6 +12,7 @@ that no decision is lost:
                     follows from it. The host waits (``health.py``), so the last change is not lost.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -24,11 +25,11 @@ from .reloads import RELOADS
 from .steps import seconds
 
 
-def thinned(fleet: Fleet, draft: Draft, now: int) -> Draft | None:
-    """The draft as it is recorded now; None if it is not."""
+def thinned(fleet: Fleet, draft: Draft, clock: Callable[[], int]) -> Draft | None:
+    """The draft as it is recorded at the time of the ``clock``; None if it is not."""
     if draft.kind not in ("vassal_reloading", "timeout_extended") or draft.vassal is None:
         return draft
-    vassal = fleet.vassals.get(draft.vassal)
+    vassal, now = fleet.vassals.get(draft.vassal), clock()
     if vassal is None or not budget.is_vassal_over(fleet, draft.vassal, now):
         return draft
     if draft.kind == "vassal_reloading":

@@ -97,8 +97,11 @@ def is_program(path: str) -> bool:
     return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
-def _program(policy: Policy) -> str:
-    """The program: the wrapper, if there is one, else uWSGI. Raises CannotRun."""
+def program(policy: Policy) -> str:
+    """The program of vassals that name none: the wrapper, if there is one, else uWSGI.
+
+    Raises CannotRun.
+    """
     wrapper = policy.wrapper
     if wrapper is None:
         return find_uwsgi(policy)
@@ -162,7 +165,7 @@ def _uwsgi(
     if uwsgi is not None:
         which = "the uWSGI that has its plugins"
     return [
-        Argument(uwsgi or _program(policy), which),
+        Argument(uwsgi or program(policy), which),
         *options("--inherit", policy.vassals_inherit_before, "--vassals-inherit-before"),
         *options("--include", policy.vassals_include_before, "--vassals-include-before"),
         *options("--set", policy.vassal_set, "--vassal-set"),
@@ -365,20 +368,27 @@ def _start_of(place: int) -> bytes:
         os.close(descriptor)
 
 
+class Inherited:
+    """The daemon's environment ``own``, as programs of vassals get it. It is sorted out once."""
+
+    def __init__(self, own: Mapping[str, str]) -> None:
+        self.passed = for_others(own)
+        self.settings = {key: value for key, value in own.items() if key.startswith(magic.PREFIX)}
+
+
 def inherited_variables(
-    own: Mapping[str, str], name: str, spec: Spec, user: User | None = None
+    own: Inherited, name: str, spec: Spec, user: User | None = None
 ) -> dict[str, str]:
     """The part of the daemon's environment ``own`` that programs of the vassal get. May block.
 
     ``UWSGI_VASSAL_X`` becomes ``UWSGI_X`` (see ``magic.py``); the daemon's own settings do not get
     through. A vassal of another ``user`` gets little else.
     """
-    passed = for_others(own)
-    if user is not None:
-        passed = user.environment(passed)
-    for its, (value, _) in magic.inherited(own, name, spec, user).items():
-        if its not in _PRIVATE:
-            passed[its] = value
+    passed = dict(own.passed) if user is None else user.environment(own.passed)
+    if own.settings:
+        for its, (value, _) in magic.inherited(own.settings, name, spec, user).items():
+            if its not in _PRIVATE:
+                passed[its] = value
     return passed
 
 
@@ -392,7 +402,7 @@ def for_others(own: Mapping[str, str]) -> dict[str, str]:
 
 
 def environment(
-    own: Mapping[str, str],
+    own: Inherited,
     name: str,
     spec: Spec,
     mark: str,

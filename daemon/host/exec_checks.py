@@ -53,7 +53,7 @@ class ExecChecks:
     ) -> None:
         self._policy = policy
         self._identity = identity
-        self._environ = dict(environ)
+        self._inherited = command.Inherited(environ)
         self._nofile = nofile
         self._most = most
         self._is_over = is_over
@@ -98,8 +98,9 @@ class ExecChecks:
             argv = command.of_attempt(
                 list(words), lowered(spec, self._most), self._nofile, user, process.cgroup
             )
+            name, mark = process.name, process.mark
             environment = command.environment(
-                self._environ, process.name, spec, process.mark, None, None, user, self._identity()
+                self._inherited, name, spec, mark, None, None, user, self._identity()
             )
             quiet = subprocess.DEVNULL
             child = run.begin(

@@ -83,7 +83,7 @@ class PreflightStarter:
         self._identity = context.identity
         self._cgroups = context.cgroups
         self._copies = context.copies
-        self._environ = dict(environ)
+        self._inherited = command.Inherited(environ)
         self._nofile = nofile
 
     def start(self, vassal: Vassal, check: int, at: int) -> PreflightProcess:
@@ -120,7 +120,7 @@ class PreflightStarter:
         spec = vassal.spec
         argv = command.of_attempt(argv_of(spec), spec, self._nofile, user, cgroup)
         its = command.environment(
-            self._environ, vassal.name, spec, mark, None, None, user, self._identity()
+            self._inherited, vassal.name, spec, mark, None, None, user, self._identity()
         )
         ours, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:

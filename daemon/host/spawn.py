@@ -29,6 +29,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from ...journal.events import Fault, Spec
+from ...journal.policy import Policy
 from ...monitors.children import Child
 from ...monitors.defaults import lowered
 from ..core.fleet import Vassal
@@ -82,7 +83,7 @@ class Starter:
         self._policy = context.policy
         self._logs = context.logs
         self._config_frame = config_frame
-        self._environ = dict(environ)  # os.environ decodes all of it at each look
+        self._inherited = command.Inherited(environ)
         self._nofile = nofile  # limits that vassals get back, where the daemon raised its own
         self._most = most  # the limits of all vassals, which a former config may exceed
         self._keeper = context.keeper
@@ -93,10 +94,12 @@ class Starter:
         self._choice = Choice(context.config_text)
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._looked: set[str] = set()
+        self._usual: str | None = None  # the program of vassals that name none
 
     def begin_run(self) -> None:
         """Starts follow, within a moment: each program is looked at once for all of them."""
         self._looked.clear()
+        self._usual = None
 
     def start(self, vassal: Vassal, at: int) -> Process:
         """Start the process that was ordered ``at`` that time. Blocks, for a worker thread.
@@ -156,7 +159,7 @@ class Starter:
                 argv,
                 tag=procfs.settable_tag(mark),
                 env=command.environment(
-                    self._environ,
+                    self._inherited,
                     vassal.name,
                     spec,
                     mark,
@@ -202,7 +205,7 @@ class Starter:
         if spec.copy and vassal.attempt is not None:
             copy = self._copies.make((vassal.name, vassal.attempt), spec.config, user, to_run=True)
         policy = self._policy()
-        argv = command.argv(vassal.name, spec, policy, copy, uwsgi=self._choice.of(spec, policy))
+        argv = command.argv(vassal.name, spec, policy, copy, uwsgi=self._uwsgi(spec, policy))
         spec = lowered(spec, self._most)
         return command.of_attempt(
             argv,
@@ -214,6 +217,15 @@ class Starter:
             confinement=self._hooks.confinement,
             looked=self._looked,
         )
+
+    def _uwsgi(self, spec: Spec, policy: Policy) -> str | None:
+        """The program that uWSGI's vassals get; None where a command names one. CannotRun."""
+        if "command" in spec.settings:
+            return None
+        chosen = self._choice.of(spec, policy)
+        if chosen is None and self._usual is None:
+            self._usual = command.program(policy)
+        return chosen or self._usual
 
     def _first_config(self, spec: Spec, end: socket.socket | None, source: str) -> bytes:
         """Send the config that a vassal reads first; the rest that does not fit into the socket.

@@ -5,11 +5,15 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from . import protocol
 
 log = logging.getLogger("emperor.keeper")
+
+_quickly: Final = msgspec.json.Encoder().encode
 
 
 class Outbox:
@@ -77,9 +81,9 @@ class Outbox:
                 packet, descriptors = self._unsent[0]
                 try:
                     if descriptors:
-                        socket.send_fds(self.channel, [protocol.encode(packet)], descriptors)
+                        socket.send_fds(self.channel, [_encoded(packet)], descriptors)
                     else:
-                        self.channel.send(protocol.encode(packet))
+                        self.channel.send(_encoded(packet))
                 except BlockingIOError:
                     return False  # its queue is full: it was stopped, or the machine is busy
                 except OSError as error:
@@ -89,3 +93,11 @@ class Outbox:
                     log.debug("%s was not said to the keeper: %s", packet["do"], error)
                 self._unsent.popleft()
         return True
+
+
+def _encoded(packet: dict[str, Any]) -> bytes:
+    """The bytes of a packet. The daemon has a quicker encoder than the keeper, which is small."""
+    try:
+        return _quickly(packet)
+    except UnicodeEncodeError:  # the name of a file that is no UTF-8
+        return protocol.encode(packet)

@@ -57,17 +57,19 @@ class Deadlines:
     def plan(self, fleet: Fleet, names: Iterable[str]) -> None:
         """Take over the deadlines of these vassals."""
         for name in names:
-            for key in ((name, False), (name, True)):
-                self._plan(key, _deadline(fleet, key))
+            vassal = fleet.vassals.get(name)
+            candidate = None if vassal is None else vassal.candidate
+            self._plan((name, False), None if vassal is None else vassal.deadline)
+            self._plan((name, True), None if candidate is None else candidate.deadline)
 
     def _plan(self, key: _Key, deadline: int | None) -> None:
-        if self._planned.get(key) != deadline:
-            self._postponed.pop(key, None)
-            if deadline is not None:
-                self._push((deadline, key, deadline))
+        if self._planned.get(key) == deadline:
+            return
+        self._postponed.pop(key, None)
         if deadline is None:
-            self._planned.pop(key, None)
+            del self._planned[key]
         else:
+            self._push((deadline, key, deadline))
             self._planned[key] = deadline
 
     def _push(self, planned: tuple[int, _Key, int]) -> None:

@@ -1,5 +1,6 @@
 """The lines of the daemon's log about events, for an operator who reads them as they come."""
 
+import functools
 import logging
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -47,29 +48,34 @@ Line = tuple[int, str]
 
 def say(event: Event, fleet: Fleet, actions: Iterable[Action] = ()) -> list[Line]:
     """The lines about an event that was just folded, and about the actions that it ordered."""
-    own = _of_event(event, fleet)
-    lines = [*([] if own is None else [own]), *_of_others(event, fleet, actions)]
-    told = (_unkept(event, fleet), _rolled_back(event, fleet))
-    lines += [line for line in told if line is not None]
-    lines += _of_rollouts(event, fleet)
+    vassal = fleet.vassals.get(event.vassal or "")
+    told = [_of_event(event, fleet, vassal), *_of_others(event, fleet, actions)]
+    if vassal is not None:
+        told += (_unkept(event, fleet, vassal), _rolled_back(event, vassal))
+    lines = [line for line in told if line is not None]
+    if fleet.rollouts or fleet.rolled:
+        lines += _of_rollouts(event, fleet)
     account = budget.newly_over(fleet, event)
     if account is not None:
         lines.append((logging.WARNING, f"{account}: {_OVER_BUDGET}"))
     return lines
 
 
-def _of_event(event: Event, fleet: Fleet) -> Line | None:
-    what = event.kind.replace("vassal_", "").replace("_", " ")
+@functools.cache
+def _words(kind: str) -> str:
+    return kind.replace("vassal_", "").replace("_", " ")
+
+
+def _of_event(event: Event, fleet: Fleet, vassal: Vassal | None) -> Line | None:
+    what = _words(event.kind)
     detail = _detail(event)
-    known = fleet.vassals.get(event.vassal or "")
-    last = None if known is None else known.last
+    last = None if vassal is None else vassal.last
     if last is not None and last.seq == event.seq and (last.order is None or last.signal == _KILL):
         detail = ", ".join(filter(None, (detail, whose(last))))
     if detail:
         what += f" ({detail})"
     level = logging.WARNING if event.kind in _WARNINGS else logging.INFO
     if event.vassal is not None and event.kind != "observation_rejected":
-        vassal = fleet.vassals.get(event.vassal)
         if event.kind == "exited" and (vassal is None or event.cause != event.body.attempt):  # type: ignore[attr-defined]
             level = logging.INFO  # it was asked to
         return level, f"{event.vassal}: {what}, {_now(vassal, event, fleet)}"
@@ -100,20 +106,18 @@ def _of_rollouts(event: Event, fleet: Fleet) -> Iterator[Line]:
             yield level, f"{shown(monitor)}: {text}"
 
 
-def _unkept(event: Event, fleet: Fleet) -> Line | None:
+def _unkept(event: Event, fleet: Fleet, vassal: Vassal) -> Line | None:
     """The line that says, before it matters, that a config cannot be run from a copy."""
-    vassal = fleet.vassals.get(event.vassal or "")
-    if vassal is None or event.kind not in ("vassal_added", "vassal_changed"):
+    if event.kind not in ("vassal_added", "vassal_changed"):
         return None
     told = unkept_text(vassal, fleet.policy)
     return None if told is None else (logging.WARNING, f"{vassal.name}: {told}")
 
 
-def _rolled_back(event: Event, fleet: Fleet) -> Line | None:
+def _rolled_back(event: Event, vassal: Vassal) -> Line | None:
     """The line that says that this event has a change rolled back."""
-    vassal = fleet.vassals.get(event.vassal or "")
-    refused = None if vassal is None else vassal.refused
-    if vassal is None or refused is None or not refused.rolled_back or refused.seq != event.seq:
+    refused = vassal.refused
+    if refused is None or not refused.rolled_back or refused.seq != event.seq:
         return None
     kept = "" if vassal.kept is None else f" to config {vassal.kept.config or 'unknown'}"
     reason = shown(refused.reason)

@@ -60,7 +60,7 @@ class Pending:
 
     def take(self, draft: Draft, turn: Turn) -> None:
         """Fold a draft, unless it is thinned out, and a checkpoint when one is due."""
-        given = thinned(self.fleet, draft, self._clock.now())
+        given = thinned(self.fleet, draft, self._clock.now)
         if given is None:
             return
         self._take(given, turn)
@@ -132,14 +132,15 @@ class Pending:
 
     def _fold(self, draft: Draft, *, failed: bool = False) -> Folded:
         """Number a draft and fold it."""
-        draft = budget.trimmed(self.fleet, draft, self._clock.now())
+        at = self._clock.stamp()
+        draft = budget.trimmed(self.fleet, draft, at)
         cause = draft.cause
         if cause is None and draft.vassal is not None:
             cause = self._cause(draft)
         body = chain.text(draft.body)
         event = Event(
             self.fleet.seq + 1,
-            self._clock.stamp(),
+            at,
             draft.kind,
             draft.monitor,
             draft.vassal,
@@ -150,8 +151,8 @@ class Pending:
         moved = may_move(self.fleet, draft.kind, draft.vassal)
         actions = self.deploys.take(self.fleet, event, fold=fold)
         self._states.note(self.fleet, event, actions)
-        moved.update(getattr(draft.body, "also", ()), (action.vassal for action in actions))
-        moved.update(self.fleet.turned)
+        moved.update(getattr(draft.body, "also", ()), self.fleet.turned)
+        moved.update([action.vassal for action in actions])
         self._deadlines.plan(self.fleet, moved)
         self._deadlines.rollouts.plan(self.fleet)
         row = (

@@ -30,7 +30,7 @@ def say(script: Script, kind: str, **more: Any) -> bool:
     """It says so; whether that was recorded."""
     vassal = script.fleet.vassals["a.ini"]
     body = msgspec.convert({"attempt": vassal.attempt, **more}, KINDS[kind])
-    draft = thinned(script.fleet, Draft(kind, body, None, "a.ini"), script.now + 1)
+    draft = thinned(script.fleet, Draft(kind, body, None, "a.ini"), lambda: script.now + 1)
     if draft is not None:
         script.happen(kind, "a.ini", None, msgspec.to_builtins(draft.body))
     return draft is not None

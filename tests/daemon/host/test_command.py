@@ -131,7 +131,7 @@ def test_a_uwsgi_that_is_no_program(path: str) -> None:
 
 
 def environment(own: dict[str, str], config_fd: int | None = None) -> dict[str, str]:
-    return command.environment(own, "a.ini", FILE, "7.8.a.ini", 5, config_fd)
+    return command.environment(command.Inherited(own), "a.ini", FILE, "7.8.a.ini", 5, config_fd)
 
 
 def test_environment_says_who_it_is() -> None:
