@@ -61,22 +61,29 @@ class ExitHandler:
         self._shares = threads.Shares()
 
     def handle(self, process: Process) -> None:
-        """A leader has died: end its tree, reap it, and record its exit. Returns at once."""
-        self._watch.remove(process.pidfd)
-        self._tasks.nursery.start_soon(self._handle, process)
+        """A leader has died: end its tree, reap it, and record its exit. Returns at once.
 
-    async def _handle(self, process: Process) -> None:
+        The keeper is told already, so that the deaths of many are told it together.
+        """
+        self._watch.remove(process.pidfd)
+        death = None
+        if process.is_child:
+            with contextlib.suppress(OSError):  # out of descriptors: it is tried again
+                death = self._entrust(process)
+        self._tasks.nursery.start_soon(self._handle, process, death)
+
+    async def _handle(self, process: Process, death: Death | None) -> None:
         try:
-            await self._end(process)
+            await self._end(process, death)
         except Exception as error:
             self._forget(process)
             self._tasks.fail(process.name, "reap", error, gone=process.attempt)
 
-    async def _end(self, process: Process) -> None:
+    async def _end(self, process: Process, entrusted: Death | None) -> None:
         kill_group(process.pid)
         if process.cgroup is not None and not process.in_cgroup:  # it is known until it is reaped
             process.in_cgroup = self._cgroups.holds(process.cgroup, process.pid)
-        death = await self._reap(process)
+        death = await self._reap(process, entrusted)
         unasked = kernel_kills.looks_killed(death.code, death.signal) and not process.end_ordered
         count = 0
         if unasked and process.cgroup is not None:  # the cgroup goes with the tree
@@ -149,11 +156,17 @@ class ExitHandler:
         of_it = recovery.of_signal(death, process.reload_signal)
         return recent and of_it and not process.end_ordered
 
-    async def _reap(self, process: Process) -> Death:
+    def _entrust(self, process: Process) -> Death:
+        """How a child ended. The keeper has it until it is recorded. Raises OSError."""
+        death = _peek(process)
+        self._keeper.entrust_death(process.identity, death)
+        return death
+
+    async def _reap(self, process: Process, entrusted: Death | None) -> Death:
         """How a dead leader ended; unknown if it is neither our child nor the keeper's."""
         if process.is_child:
-            death = _peek(process)
-            self._keeper.entrust_death(process.identity, death)
+            death = entrusted or self._entrust(process)
+            self._keeper.flush()
             self._trees.reap_leader(process)
             return death
         told = None

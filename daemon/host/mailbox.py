@@ -92,6 +92,7 @@ class Mailbox:
             self._queued[process] = process.peeked
         waits = process in self._queued or process in self._uncommitted
         if any(answered) or not waits or process.peeked > _MOST_UNREAD:
+            self._keeper.flush()  # it knows what is taken out of the socket
             self._consume(process, process.peeked)
         if not process.read_limit.room(now):
             self._pause(process, process.read_limit.pause(now))

@@ -12,6 +12,7 @@ from . import protocol, stdio
 
 # As numbers: an operation with a flag of the enum is Python code, once for each packet.
 _CUT: Final = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
+_SENSELESS: Final = "a packet of the daemon's makes no sense: "
 log = functools.partial(stdio.log, "emperor.keeper")
 
 
@@ -76,11 +77,21 @@ class Channel:
             # executed later would have them all.
             for descriptor in descriptors:
                 os.set_inheritable(descriptor, False)
-            cut = bool(flags & _CUT)
+            self._take(data, descriptors, cut=bool(flags & _CUT))
+
+    def _take(self, data: bytes, descriptors: list[int], *, cut: bool) -> None:
+        """Remember and handle the packets that came. One that makes no sense spoils no other."""
+        try:
+            packets = self._memory.heard(data, descriptors, cut)
+        except protocol.BadPacket as error:
+            log(_SENSELESS + str(error))
+            return
+        for packet, its in packets:
             try:
-                self._handle(self._memory.heard(data, descriptors, cut))
+                self._memory.told(packet, its)
+                self._handle(packet)
             except protocol.BadPacket as error:
-                log(f"a packet of the daemon's makes no sense: {error}")
+                log(_SENSELESS + str(error))
 
     def flush(self) -> None:
         """Send the packets that wait, as far as the daemon takes them."""

@@ -21,7 +21,7 @@ import msgspec
 import trio
 
 from . import protocol, stdio
-from .outbox import Outbox
+from .outbox import Outbox, When
 
 log = logging.getLogger("emperor.keeper")
 
@@ -133,6 +133,7 @@ class KeeperLink:
         """Hear of deaths until cancelled, or until the keeper dies."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_flush_while_waiting, self._outbox)
+            nursery.start_soon(_flush_as_planned, self._outbox)
             while self._channel is not None:
                 await trio.lowlevel.wait_readable(self._channel)
                 self.look()
@@ -170,16 +171,20 @@ class KeeperLink:
                 self._receive()
 
     def entrust_death(self, process: Identity, death: Death) -> None:
-        """How a child of ours ended, which is about to be reaped; until it is acknowledged."""
+        """How a child of ours ended, until it is acknowledged. Reap it after the next flush."""
         pid, start = process
         packet = {"do": "died", "pid": pid, "start": start}
-        self._outbox.send({**packet, "code": death.code, "signal": death.signal})
+        self._outbox.send({**packet, "code": death.code, "signal": death.signal}, when="soon")
+
+    def flush(self) -> None:
+        """Tell at once what was to be told soon. May be called in a thread."""
+        self._outbox.flush()
 
     def acknowledge(self, process: Identity) -> None:
         """A death is recorded, or needs no record."""
         self.deaths.pop(process, None)
         self._expected.discard(process)
-        self._outbox.send({"do": "ack", "pid": process[0], "start": process[1]})
+        self._outbox.send({"do": "ack", "pid": process[0], "start": process[1]}, when="soon")
 
     def acknowledge_all(self) -> None:
         """All deaths known so far that are not expected are recorded, or need no record."""
@@ -208,16 +213,17 @@ class KeeperLink:
                 _ready(channel, select.POLLOUT, patience)
                 self._outbox.flush()
 
-    def tell_about(self, name: str, about: dict[str, Any]) -> None:
+    def tell_about(self, name: str, about: dict[str, Any], when: When = "now") -> None:
         """Something changed about what is entrusted under this name. May be called in a thread."""
         kept = self.entrusted.get(name)
         if kept is None:
             return
         kept.about = {**kept.about, **about}
         if self._outbox.merge(name, about):
-            self._outbox.flush()
+            if when == "now":
+                self._outbox.flush()
         elif self.version >= 2:
-            self._outbox.send({"do": "about", "name": name, "about": about})
+            self._outbox.send({"do": "about", "name": name, "about": about}, when=when)
         else:
             packet = {"do": "keep", "name": name, "about": kept.about}
             self._outbox.send(packet, kept.descriptors)
@@ -233,7 +239,7 @@ class KeeperLink:
         """They are needed no longer."""
         self.entrusted.pop(name, None)
         self._outbox.forget(name)
-        self._outbox.send({"do": "drop", "name": name})
+        self._outbox.send({"do": "drop", "name": name}, when="soon")
 
     def hear(self) -> None:
         """Signals may be handed on from now. The keeper writes its own lines as we do."""
@@ -249,29 +255,22 @@ class KeeperLink:
     def _receive(self) -> str | None:
         """Take in one packet; what it said."""
         assert self._channel is not None
-        try:
-            data, descriptors, flags, _ = socket.recv_fds(
-                self._channel, protocol.LONGEST, protocol.MOST_DESCRIPTORS
-            )
-        except BlockingIOError:
+        came = _read(self._channel)
+        if came is None:
             return None
-        except ConnectionResetError:
-            return None  # it left packets unread, which is told once, before what it said last
-        except OSError as error:
-            if error.errno in protocol.CONGESTED:
-                return None
-            data, descriptors, flags = b"", [], 0
+        data, descriptors, cut = came
         if not data:
             self._lose()
             return None
         packet = protocol.decode(data)
         said = packet["say"]
         if said == "kept":
-            self._take(packet, descriptors, cut=bool(flags & socket.MSG_CTRUNC))
+            self._take(packet, descriptors, cut)
         elif said == "died":
             self._note((packet["pid"], packet["start"]), Death(packet["code"], packet["signal"]))
         elif said == "all":
             self.version = protocol.version_of(packet)
+            self._outbox.together = self.version >= 3
             self.ended = _ended(packet.get("ended"))
         self._synced = self._synced or said == "synced"
         return str(said)
@@ -306,6 +305,24 @@ class KeeperLink:
         self._news = trio.Event()
 
 
+def _read(channel: socket.socket) -> tuple[bytes, list[int], bool] | None:
+    """A packet's bytes and descriptors, and whether some are cut; no bytes if the keeper died.
+
+    None if there is no packet for now.
+    """
+    try:
+        data, descriptors, flags, _ = socket.recv_fds(
+            channel, protocol.LONGEST, protocol.MOST_DESCRIPTORS
+        )
+    except BlockingIOError:
+        return None
+    except ConnectionResetError:
+        return None  # it left packets unread, which is told once, before what it said last
+    except OSError as error:
+        return None if error.errno in protocol.CONGESTED else (b"", [], False)
+    return data, descriptors, bool(flags & socket.MSG_CTRUNC)
+
+
 async def _flush_while_waiting(outbox: Outbox) -> None:
     """Try packets again that wait, until cancelled."""
     token = trio.lowlevel.current_trio_token()
@@ -319,6 +336,24 @@ async def _flush_while_waiting(outbox: Outbox) -> None:
             outbox.flush()
     finally:
         outbox.on_wait = lambda: None
+
+
+async def _flush_as_planned(outbox: Outbox) -> None:
+    """Send what is to be sent soon in the next turn of trio's loop, until cancelled."""
+    token = trio.lowlevel.current_trio_token()
+
+    def plan() -> None:
+        try:
+            token.run_sync_soon(outbox.flush, idempotent=True)
+        except trio.RunFinishedError:  # a thread that was left behind
+            outbox.flush()
+
+    outbox.plan_flush = plan
+    try:
+        await trio.sleep_forever()
+    finally:
+        outbox.plan_flush = None
+        outbox.flush()
 
 
 def _ended(told: object) -> Ended | None:

@@ -9,6 +9,8 @@ stay open when it dies; the keeper gives them all to the next daemon.
                        {"do": "drop", "name": N}
                        {"do": "died", "pid": P, "start": T, "code": C, "signal": S}
                        {"do": "ack", "pid": P, "start": T}
+                       {"do": "several", "packets": [P, ...]}   version 3: as if each had come by
+                                         itself; descriptors beside it are those of the last
                        {"do": "sync"}    say "synced" when all that has died by now was told
                        {"do": "hear", "version": V, "log": F, "file": P}    signals may be handed on
                                          from now; the daemon writes its log in the form F, and to
@@ -54,7 +56,7 @@ CHANNEL = "EMPERORD_KEEPER_FD"  # in the daemon's environment: its end of the pa
 RENEW = 75  # exit code of a daemon that is to be replaced in place
 BACKGROUND = 76  # exit code of a daemon that is to run in the background, and has done nothing yet
 FOREGROUND = "EMPERORD_FOREGROUND"  # in the daemon's environment where it may end with that code
-VERSION = 2  # of this protocol
+VERSION = 3  # of this protocol
 JOURNAL = "journal"  # under which name the identity of the journal is kept
 CONTROL = "control"  # the name under which the control socket is kept
 PROCESS = "process:"  # prefix of the name of a process without sockets; kept is its pidfd
@@ -66,6 +68,9 @@ MOST_DESCRIPTORS = 16  # beside one packet
 # The kernel takes no more descriptors on their way, or has no memory, for now: unix(7), send(2).
 CONGESTED = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM)
 _written = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make one each time
+
+
+Heard = tuple[dict[str, Any], list[int]]  # a packet and its descriptors
 
 
 class BadPacket(Exception):
@@ -86,6 +91,18 @@ def decode(data: bytes) -> dict[str, Any]:
     if not isinstance(packet, dict):
         raise BadPacket("not an object")
     return packet
+
+
+def packets_of(packet: dict[str, Any]) -> list[dict[str, Any]]:
+    """The packets that came as one. Raises BadPacket."""
+    if packet.get("do") != "several":
+        return [packet]
+    packets = packet.get("packets")
+    if not isinstance(packets, list) or not packets:
+        raise BadPacket("several packets without any")
+    if not all(isinstance(each, dict) and each.get("do") != "several" for each in packets):
+        raise BadPacket("several packets, one of which is none")
+    return packets
 
 
 def _with_shared_keys(table: dict[str, Any]) -> dict[str, Any]:
@@ -128,17 +145,16 @@ class Memory:
         self.ended: dict[str, Any] | None = None  # how the daemon before has ended
         self._records = False  # the daemon has told of an event that is durable
 
-    def heard(self, data: bytes, descriptors: list[int], cut: bool) -> dict[str, Any]:
-        """Take in what came, and return it. Raises BadPacket; no descriptor leaks then."""
+    def heard(self, data: bytes, descriptors: list[int], cut: bool) -> list[Heard]:
+        """The packets that came, to be told. Raises BadPacket; no descriptor leaks then."""
         try:
             if cut:
                 raise BadPacket("cut short; are there no descriptors left?")
-            packet = decode(data)
+            *before, last = packets_of(decode(data))
         except BadPacket:
             self._release(descriptors)
             raise
-        self.told(packet, descriptors)
-        return packet
+        return [*((each, []) for each in before), (last, descriptors)]
 
     def told(self, packet: dict[str, Any], descriptors: list[int]) -> None:
         """Take in a packet of the daemon's. Raises BadPacket; no descriptor leaks then."""

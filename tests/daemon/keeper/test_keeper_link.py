@@ -5,9 +5,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from emperord.daemon.keeper import protocol as keeping
 from emperord.daemon.keeper.link import Death, KeeperLink, Kept
 from support.descriptors import descriptors
@@ -25,7 +27,7 @@ def ends() -> Iterator[tuple[socket.socket, KeeperLink]]:
         link.close()
 
 
-def heard(keeper: socket.socket) -> tuple[dict[str, object], int]:
+def heard(keeper: socket.socket) -> tuple[dict[str, Any], int]:
     """The next packet, and how many descriptors came with it."""
     data, received, _, _ = socket.recv_fds(keeper, keeping.LONGEST, 16)
     for descriptor in received:
@@ -225,6 +227,77 @@ def test_a_keeper_is_told_what_changed_in_the_packets_of_its_version(
     link.hear()
     told = {"do": "hear", "version": keeping.VERSION, "log": "text", "file": None}
     assert heard(keeper)[0] == told
+
+
+def kinds(said: dict[str, Any]) -> list[str]:
+    return [each["do"] for each in keeping.packets_of(said)]
+
+
+async def test_the_ends_of_many_are_told_together(ends: tuple[socket.socket, KeeperLink]) -> None:
+    """A packet each would cost keeper and daemon as much as the rest of an end."""
+    keeper, link = ends
+    greet(keeper, link, version=3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        await trio.testing.wait_all_tasks_blocked()
+        for number in range(1000):
+            link.entrust_death((number, 1), Death(0, None))
+        link.flush()  # they may be reaped now
+        told: list[str] = []
+        while len(told) < 1000:
+            more = kinds(heard(keeper)[0])
+            assert len(more) > 100 or len(told) + len(more) == 1000
+            told += more
+        assert told == ["died"] * 1000
+        link.drop("a")
+        link.acknowledge((7, 1))
+        await trio.testing.wait_all_tasks_blocked()
+        assert kinds(heard(keeper)[0]) == ["drop", "ack"]
+        link.drop("last")
+        nursery.cancel_scope.cancel()
+    assert heard(keeper)[0] == {"do": "drop", "name": "last"}
+
+
+async def test_a_start_is_told_in_one_packet_with_that_before(
+    ends: tuple[socket.socket, KeeperLink],
+) -> None:
+    keeper, link = ends
+    greet(keeper, link, version=3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        await trio.testing.wait_all_tasks_blocked()
+        for name in "ab":
+            link.keep(name, [0])
+            link.tell_about(name, {"pid": 1}, "next")
+        assert kinds(heard(keeper)[0]) == ["keep"]
+        said, descriptors = heard(keeper)
+        assert (kinds(said), descriptors) == (["about", "keep"], 1)
+        link.flush()
+        assert heard(keeper)[0] == {"do": "about", "name": "b", "about": {"pid": 1}}
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_keeper_of_the_version_before_gets_each_packet_by_itself(
+    ends: tuple[socket.socket, KeeperLink],
+) -> None:
+    keeper, link = ends
+    greet(keeper, link, version=2)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        await trio.testing.wait_all_tasks_blocked()
+        link.drop("a")
+        link.drop("b")
+        await trio.testing.wait_all_tasks_blocked()
+        assert [heard(keeper)[0]["name"] for _ in range(2)] == ["a", "b"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_name_that_is_no_utf_8_is_told_as_well(
+    ends: tuple[socket.socket, KeeperLink],
+) -> None:
+    keeper, link = ends
+    link.keep("7:\udcff.ini", [0])
+    assert heard(keeper) == ({"do": "keep", "name": "7:\udcff.ini", "about": {}}, 1)
 
 
 @pytest.mark.parametrize("version", [{}, {"version": 2}], ids=["one", "two"])

@@ -168,6 +168,33 @@ def test_descriptors_beside_nonsense_are_closed(packet: dict[str, Any]) -> None:
     assert kernel.open == set()
 
 
+@pytest.mark.parametrize(
+    "packets",
+    [None, {}, [], [1], [[]], [{"do": "sync"}, None], [{"do": "several", "packets": []}]],
+    ids=json.dumps,
+)
+def test_several_packets_that_are_none_leak_no_descriptor(packets: Any) -> None:
+    kernel = Kernel()
+    with pytest.raises(BadPacket, match="several packets"):
+        kernel.memory.heard(encode({"do": "several", "packets": packets}), kernel.pass_(3), False)
+    assert kernel.open == set()
+
+
+def test_several_packets_count_in_their_order_and_descriptors_are_those_of_the_last() -> None:
+    kernel = Kernel()
+    drop, keep = {"do": "drop", "name": "a"}, {"do": "keep", "name": "a", "about": {"x": 2}}
+    kernel.memory.told({**keep, "about": {"x": 1}}, kernel.pass_(1))
+    data = encode({"do": "several", "packets": [{"do": "ack"}, drop, keep]})
+    heard = kernel.memory.heard(data, kernel.pass_(2), cut=False)
+    with pytest.raises(BadPacket):
+        kernel.memory.told(*heard[0])
+    for packet, its in heard[1:]:
+        kernel.memory.told(packet, its)
+    about, descriptors = kernel.memory.kept["a"]
+    assert (about, len(descriptors)) == ({"x": 2}, 2)
+    assert kernel.open == kernel.kept()
+
+
 def test_the_longest_name_fits_into_a_packet() -> None:
     packet = {"do": "keep", "name": f"{2**63}:" + "\U0001f600" * 64, "about": {}}
     assert len(encode(packet)) < LONGEST / 8
@@ -215,7 +242,11 @@ def test_what_breaks_parsers(data: bytes) -> None:
         decode(data)
 
 
-garbled = st.binary(max_size=30) | packets.map(lambda packet: json.dumps(packet).encode())
+several = st.fixed_dictionaries(
+    {"do": st.just("several"), "packets": st.lists(packets | anything, max_size=3) | anything}
+)
+said = packets | several
+garbled = st.binary(max_size=30) | said.map(lambda packet: json.dumps(packet).encode())
 
 
 @given(st.lists(st.tuples(garbled, st.integers(0, 3), st.booleans()), max_size=30))
@@ -223,7 +254,9 @@ def test_no_descriptor_leaks_whatever_comes(came: list[tuple[bytes, int, bool]])
     kernel = Kernel()
     for data, count, cut in came:
         with contextlib.suppress(BadPacket):
-            kernel.memory.heard(data, kernel.pass_(count), cut)
+            for packet, its in kernel.memory.heard(data, kernel.pass_(count), cut):
+                with contextlib.suppress(BadPacket):
+                    kernel.memory.told(packet, its)
         assert kernel.open == kernel.kept()
 
 
