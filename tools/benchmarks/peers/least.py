@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +16,7 @@ from .sitting import Cell, Row
 
 TIMES = 200  # of a sync and of a commit
 PATIENCE = 60.0
+BARE_START = Path(__file__).with_name("bare_start.py")
 HERE = "here"  # the one column
 # A program that says what it takes itself when it has imported something.
 RESIDENT = """
@@ -57,6 +59,8 @@ class Floor:
             if self._vassal.read_bytes()[:4] == b"\x7fELF":
                 with self._spawned("c-loop", f"{n} by a loop in C") as marks:
                     self._c_loop(marks)
+            for count in (self._count, max(1, self._count // 10)):
+                self._bare_start(count)
             self._syncs()
             self._look()
             self._pythons()
@@ -106,6 +110,26 @@ class Floor:
         marks.wait(STARTED, 1, range(self._count), PATIENCE)
         process.kill()
         process.wait()
+
+    def _bare_start(self, count: int) -> None:
+        """Of Python with the daemon's modules, from its start until all vassals run."""
+        marks, folder = Marks(count), Path(tempfile.mkdtemp(dir=self._folder))
+        for index in range(count):
+            (folder / f"v{index}.ini").write_text("[uwsgi]\n")
+        began = time.monotonic_ns()
+        with subprocess.Popen(
+            [sys.executable, BARE_START, self._vassal, folder, str(count)],
+            env={**os.environ, "BENCH_MARKS": marks.path},
+        ) as process:
+            try:
+                took = max(marks.wait(STARTED, began, range(count), PATIENCE))
+                title = f"{count:,} by Python that records each start, and does nothing else"
+                self._note("bare-start" if count == self._count else "bare-tenth", title, took)
+            finally:
+                process.kill()
+                process.wait()
+                processes.kill(marks.pids())
+                marks.close()
 
     def _syncs(self) -> None:
         path = self._folder / "synced"
