@@ -193,8 +193,18 @@ class Files:
                 yield file
 
     def disturbed(self) -> bool:
-        """Whether a daemon began to write while we read a file that we took for still."""
-        return self.access in ("immutable", "copied") and self._size("-shm") is not None
+        """Whether a daemon began to write while we read a file that we took for still.
+
+        A killed daemon leaves its log and its index behind. The next one begins both anew.
+        """
+        if self.access in ("immutable", "copied"):
+            return self._size("-shm") is not None
+        if self.access != "shared" or self.live:
+            return False
+        try:
+            return wal_index(self.real + "-shm") != self.index
+        except FileNotFoundError:  # it has ended again
+            return True
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ behind damage are not folded, because nothing follows from a wrong event.
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Final
 
 import msgspec
 
@@ -39,6 +40,8 @@ from .since_verified import Mark, Since
 from .states import Comparison
 from .stored_outcomes import StoredOutcomes
 from .witnessed import Witness, compare
+
+_LOOKS: Final = 5  # again, at files that a daemon begins to write to
 
 
 class Verdict:
@@ -101,9 +104,12 @@ def verify(
     files = files_of(path, archives)
     logs = lost_log.beside(files.real)
     verdict = _verify(files, progress, witness, since)
-    if verdict.exit_code == 3 and files.disturbed():
+    looks_left = _LOOKS
+    while verdict.exit_code == 3 and files.disturbed() and looks_left:
         # A daemon began to write to what we took for a still file: look again, with care.
-        verdict = _verify(files_of(path, archives), progress, witness, since)
+        looks_left -= 1
+        files = files_of(path, archives)
+        verdict = _verify(files, progress, witness, since)
     if logs:
         verdict.notes.append(lost_log.advice(logs))
     if archives:

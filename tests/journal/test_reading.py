@@ -275,6 +275,26 @@ def test_a_daemon_that_starts_meanwhile_is_noticed(closed: Path) -> None:
             assert reader.files.disturbed()
 
 
+KILLED = """
+import os, sys
+from emperord.journal.store import Journal
+journal = Journal.open(sys.argv[1])
+journal.append([])
+os._exit(0)
+"""
+
+
+def test_a_daemon_that_follows_a_killed_one_is_noticed(closed: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, closed], check=True)
+    files = Files(str(closed))
+    with files.connection() as connection:
+        connection.execute("SELECT count(*) FROM event").fetchone()
+    assert (files.access, files.live, files.disturbed()) == ("shared", False, False)
+    with Journal.open(str(closed)):
+        assert files.disturbed()
+    assert files.disturbed(), "it has come and gone"
+
+
 # Files that are no journal
 
 
