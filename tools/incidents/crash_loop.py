@@ -16,6 +16,7 @@ from support.kept import Emperor
 from support.vassals import shell
 
 _OTHERS = [f"app{number}.ini" for number in range(8)]
+_PROOF = 1.0  # seconds
 
 
 class _Texts:
@@ -62,6 +63,8 @@ def make(folder: Path) -> dict[str, Any]:
         edits.append(_edit(emperor, texts.of("shop.checkout", "release 2, repaired")))
         emperor.event("spawned", "shop.ini", after=after)
         repaired = time.time()
+        # It counts as up when it has run twice as long as any that died; a busy machine is slow.
+        emperor.until(lambda: time.time() > repaired + _PROOF, "the repaired one has run")
         for name in _OTHERS[2:]:
             after = emperor.last_seq()
             emperor.put(name, texts.of("shop.checkout", "worker limit raised"))

@@ -163,7 +163,7 @@ def test_a_failure_that_passes_is_waited_out(kept: Kept, fails: str) -> None:
     (kept.folder / "mended").touch()
     _, log = keeper.communicate(timeout=PATIENCE)
     assert (keeper.returncode, "itself" in log) == (0, False), log
-    assert not processes.alive(kept.vassal)
+    until(lambda: not processes.alive(kept.vassal), "the mended daemon has killed it")
 
 
 @pytest.mark.parametrize(
