@@ -235,11 +235,11 @@ class KeeperLink:
         self.kept[new] = self.entrusted.pop(new)
         self.drop(name)
 
-    def drop(self, name: str) -> None:
-        """They are needed no longer."""
+    def drop(self, name: str, when: When = "now") -> None:
+        """They are needed no longer. An address is free when the keeper has closed them, too."""
         self.entrusted.pop(name, None)
         self._outbox.forget(name)
-        self._outbox.send({"do": "drop", "name": name}, when="soon")
+        self._outbox.send({"do": "drop", "name": name}, when=when)
 
     def hear(self) -> None:
         """Signals may be handed on from now. The keeper writes its own lines as we do."""

@@ -249,11 +249,11 @@ async def test_the_ends_of_many_are_told_together(ends: tuple[socket.socket, Kee
             assert len(more) > 100 or len(told) + len(more) == 1000
             told += more
         assert told == ["died"] * 1000
-        link.drop("a")
+        link.drop("a", "soon")
         link.acknowledge((7, 1))
         await trio.testing.wait_all_tasks_blocked()
         assert kinds(heard(keeper)[0]) == ["drop", "ack"]
-        link.drop("last")
+        link.drop("last", "soon")
         nursery.cancel_scope.cancel()
     assert heard(keeper)[0] == {"do": "drop", "name": "last"}
 
@@ -285,8 +285,8 @@ async def test_a_keeper_of_the_version_before_gets_each_packet_by_itself(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(link.run)
         await trio.testing.wait_all_tasks_blocked()
-        link.drop("a")
-        link.drop("b")
+        link.drop("a", "soon")
+        link.drop("b", "soon")
         await trio.testing.wait_all_tasks_blocked()
         assert [heard(keeper)[0]["name"] for _ in range(2)] == ["a", "b"]
         nursery.cancel_scope.cancel()
