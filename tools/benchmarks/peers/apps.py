@@ -37,7 +37,10 @@ def application(environ, start_response):
 
 def rows(count: int) -> dict[str, Row]:
     return {
-        "apps-start": Row(f"{count} applications from nothing until all serve", "s"),
+        "apps-begin": Row(f"{count} applications from nothing: the first serves", "s"),
+        "apps-half": Row("half of them serve", "s"),
+        "apps-start": Row("all serve", "s"),
+        "apps-answered": Row("requests answered until then", ""),
         "apps-first": Row(f"all {count} touched: the first serves the new text", "s"),
         "apps-median": Row("the median", "s"),
         "apps-last": Row("the last", "s"),
@@ -104,7 +107,11 @@ def _run(
 ) -> None:  # fmt: skip
     clients.begin("one")
     emperor.start()
-    note("apps-start", max(_all_serve(clients, fleet.ports).served.values()))
+    served = _all_serve(clients, fleet.ports)
+    note("apps-begin", min(served.served.values()))
+    note("apps-half", statistics.median(served.served.values()))
+    note("apps-start", max(served.served.values()))
+    note("apps-answered", served.requests - served.lost)
     time.sleep(3)  # the machine is quiet again, and a second has passed since the configs
     fleet.say("two")
     clients.begin("two")

@@ -77,8 +77,9 @@ def markdown(found: dict[str, Any]) -> str:
 APPS = (
     "Each is a Python application under uWSGI 2.0, at a port of its own, with imports such as real"
     " ones have.\nA client for each port asks ten times a second, with one connection a request."
-    " After a `kill -9` the keeper\nstarts the next daemon. The C Emperor is started again at"
-    " once, and its applications have ended with it."
+    " The answers take processor time too, so\nan emperor whose first applications serve early has"
+    " its last ones a little later. After a `kill -9` the keeper starts\nthe next daemon. The C"
+    " Emperor is started again at once, and its applications have ended with it."
 )
 FLOOR = (
     "No supervisor can start, commit or be smaller than this, in its language, on this machine.\n"
