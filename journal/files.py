@@ -203,7 +203,7 @@ class Files:
             return False
         try:
             return wal_index(self.real + "-shm") != self.index
-        except FileNotFoundError:  # it has ended again
+        except OSError:  # it has ended again
             return True
 
 

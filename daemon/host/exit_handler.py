@@ -99,7 +99,7 @@ class ExitHandler:
             last += await self._hint(process)
         self._watch.remove_control(process)
         self._watch.remove_config(process)
-        self._keeper.drop(process.kept_name, "soon")
+        self._keeper.drop(process.kept_name, soon=True)
         self._notifications.forget(process)
         process.discard()
         self._processes.remove(process)

@@ -6,13 +6,17 @@ copy and the cut are lost. The older parts are ``NAME.log.1`` and so on (``older
 """
 
 import contextlib
+import errno
 import os
 import re
 import stat
-from typing import BinaryIO
+import threading
+from typing import BinaryIO, Final
 
 from . import older_parts
 from .older_parts import UNHELD, keep_end
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class LogRotation:
@@ -21,6 +25,7 @@ class LogRotation:
     def __init__(self, limit: int, keep: int) -> None:
         self._limit = limit
         self._keep = keep
+        self._one_by_one = threading.Lock()  # a start begins a log, and a look cuts others
 
     def bound(self, path: str) -> bool:
         """Cut a log if it is over the limit; True if it was. Raises OSError."""
@@ -31,7 +36,7 @@ class LogRotation:
         size = status.st_size
         if not older_parts.is_over(status, self._limit):
             return False
-        with open(os.open(path, UNHELD | os.O_RDWR), "rb+") as log:
+        with self._one_by_one, open(os.open(path, UNHELD | os.O_RDWR), "rb+") as log:
             try:
                 self._keep_part(log, path, size)
             finally:
@@ -49,18 +54,20 @@ class LogRotation:
             return
         new = f"{path}.1.new"
         try:
-            keep_end(log, new, size, 2 * self._limit)
-        except OSError:  # the disk may be full: the oldest part gives its room
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{path}.{self._keep}")
             try:
                 keep_end(log, new, size, 2 * self._limit)
-            except OSError:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(new)
-                raise
-        self._move_up(path)
-        os.rename(new, f"{path}.1")
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                with contextlib.suppress(OSError):  # the oldest part gives its room
+                    os.unlink(f"{path}.{self._keep}")
+                keep_end(log, new, size, 2 * self._limit)
+            self._move_up(path)
+            os.rename(new, f"{path}.1")
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(new)
+            raise
 
     def _move_up(self, path: str) -> None:
         """Renumber the older parts, so that ``.1`` can be replaced; remove those too many."""
@@ -93,10 +100,19 @@ class LogRotation:
             same = (status.st_uid, status.st_gid) == owner
         if same or not stat.S_ISREG(status.st_mode):
             return
-        if status.st_size and self._keep:
+        with self._one_by_one:
+            self._set_aside(path, status.st_size)
+
+    def replace(self, part: str) -> None:
+        """Put a copy of the end of an older part in its place. Raises OSError."""
+        with self._one_by_one:
+            older_parts.replace(part, 2 * self._limit)
+
+    def _set_aside(self, path: str, size: int) -> None:
+        if size and self._keep:
             try:
                 with open(os.open(path, UNHELD | os.O_RDONLY), "rb") as log:
-                    self._keep_part(log, path, status.st_size)
+                    self._keep_part(log, path, size)
                 os.unlink(path)
             except OSError:  # the disk may be full; it is replaced when there is room
                 self._move_up(path)

@@ -137,7 +137,7 @@ class Mailbox:
         """Let the keeper know of a byte, for a daemon that has lost its journal."""
         if byte in _LASTING and byte not in process.received:
             process.received.append(byte)
-            process.tell_keeper(self._keeper, said=process.received)
+            process.tell_keeper(self._keeper, soon=True, said=process.received)
 
     def repeat(self, process: Process, said: Iterable[int]) -> None:
         """Queue bytes that a former daemon read. The loop drops those that the journal has."""

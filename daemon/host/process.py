@@ -8,7 +8,6 @@ from typing import Any
 from ...journal.events import Spec
 from ..core.fleet import Vassal
 from ..keeper.link import Identity, KeeperLink
-from ..keeper.outbox import When
 from . import command, descriptors
 from .notify_socket import NotifySocket
 from .orders import Orders
@@ -99,9 +98,9 @@ class Process:
         self.reload_signal = command.reload_signal(spec)
         self.stop_signal = command.stop_signal(spec)
 
-    def tell_keeper(self, keeper: KeeperLink, when: When = "soon", **about: Any) -> None:
+    def tell_keeper(self, keeper: KeeperLink, *, soon: bool = False, **about: Any) -> None:
         """Have the keeper know facts about it, for a daemon that has lost its journal."""
-        keeper.tell_about(self.kept_name, about, when)
+        keeper.tell_about(self.kept_name, about, soon=soon)
 
     def discard(self) -> None:
         """The attempt is over: take out all that is in its sockets, and close them."""

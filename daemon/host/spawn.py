@@ -101,10 +101,6 @@ class Starter:
         self._looked.clear()
         self._usual = None
 
-    def end_run(self) -> None:
-        """No start follows: the keeper is told of each process before its start is recorded."""
-        self._keeper.flush()
-
     def start(self, vassal: Vassal, at: int) -> Process:
         """Start the process that was ordered ``at`` that time. Blocks, for a worker thread.
 
@@ -187,7 +183,7 @@ class Starter:
             child.process = process = attach(vassal, child)
             if log is not None:
                 process.log_file, process.log_start = LogFile.of(log), log.st_size
-            process.tell_keeper(self._keeper, "next", pid=process.pid, start=process.started)
+            process.tell_keeper(self._keeper, pid=process.pid, start=process.started)
             pairs.close_theirs()
         except BaseException:
             self._keeper.drop(name)

@@ -91,5 +91,4 @@ class Spawner:
             done.append(spawn)
             if time.monotonic() >= end:
                 break
-        self._starter.end_run()
         return done

@@ -271,7 +271,7 @@ class LogDirectory:
             return
         logs, parts = older_parts.of_others(self._path, self._limit)
         steps: list[Callable[[], object]] = [partial(self._rotation.bound, path) for path in logs]
-        steps += [partial(older_parts.replace, path, 2 * self._limit) for path in parts]
+        steps += [partial(self._rotation.replace, path) for path in parts]
         failed: OSError | None = None
         for step in steps:
             try:

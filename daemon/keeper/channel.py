@@ -86,9 +86,9 @@ class Channel:
         except protocol.BadPacket as error:
             log(_SENSELESS + str(error))
             return
-        for packet, its in packets:
+        for packet in packets:
             try:
-                self._memory.told(packet, its)
+                self._memory.told(packet, descriptors)
                 self._handle(packet)
             except protocol.BadPacket as error:
                 log(_SENSELESS + str(error))

@@ -21,7 +21,7 @@ import msgspec
 import trio
 
 from . import protocol, stdio
-from .outbox import Outbox, When
+from .outbox import Outbox
 
 log = logging.getLogger("emperor.keeper")
 
@@ -173,18 +173,18 @@ class KeeperLink:
     def entrust_death(self, process: Identity, death: Death) -> None:
         """How a child of ours ended, until it is acknowledged. Reap it after the next flush."""
         pid, start = process
-        packet = {"do": "died", "pid": pid, "start": start}
-        self._outbox.send({**packet, "code": death.code, "signal": death.signal}, when="soon")
+        how = {"code": death.code, "signal": death.signal}
+        self._outbox.send({"do": "died", "pid": pid, "start": start, **how}, soon=True)
 
     def flush(self) -> None:
-        """Tell at once what was to be told soon. May be called in a thread."""
+        """Tell at once what was to be told soon."""
         self._outbox.flush()
 
     def acknowledge(self, process: Identity) -> None:
         """A death is recorded, or needs no record."""
         self.deaths.pop(process, None)
         self._expected.discard(process)
-        self._outbox.send({"do": "ack", "pid": process[0], "start": process[1]}, when="soon")
+        self._outbox.send({"do": "ack", "pid": process[0], "start": process[1]}, soon=True)
 
     def acknowledge_all(self) -> None:
         """All deaths known so far that are not expected are recorded, or need no record."""
@@ -213,17 +213,17 @@ class KeeperLink:
                 _ready(channel, select.POLLOUT, patience)
                 self._outbox.flush()
 
-    def tell_about(self, name: str, about: dict[str, Any], when: When = "now") -> None:
-        """Something changed about what is entrusted under this name. May be called in a thread."""
+    def tell_about(self, name: str, about: dict[str, Any], *, soon: bool = False) -> None:
+        """Something changed about what is kept under this name. May be called in a thread."""
         kept = self.entrusted.get(name)
         if kept is None:
             return
         kept.about = {**kept.about, **about}
         if self._outbox.merge(name, about):
-            if when == "now":
+            if not soon:
                 self._outbox.flush()
         elif self.version >= 2:
-            self._outbox.send({"do": "about", "name": name, "about": about}, when=when)
+            self._outbox.send({"do": "about", "name": name, "about": about}, soon=soon)
         else:
             packet = {"do": "keep", "name": name, "about": kept.about}
             self._outbox.send(packet, kept.descriptors)
@@ -235,11 +235,11 @@ class KeeperLink:
         self.kept[new] = self.entrusted.pop(new)
         self.drop(name)
 
-    def drop(self, name: str, when: When = "now") -> None:
+    def drop(self, name: str, *, soon: bool = False) -> None:
         """They are needed no longer. An address is free when the keeper has closed them, too."""
         self.entrusted.pop(name, None)
         self._outbox.forget(name)
-        self._outbox.send({"do": "drop", "name": name}, when=when)
+        self._outbox.send({"do": "drop", "name": name}, soon=soon)
 
     def hear(self) -> None:
         """Signals may be handed on from now. The keeper writes its own lines as we do."""
@@ -353,7 +353,8 @@ async def _flush_as_planned(outbox: Outbox) -> None:
         await trio.sleep_forever()
     finally:
         outbox.plan_flush = None
-        outbox.flush()
+        if not outbox.waits:  # else the descriptors of a packet that waits may be closed by now
+            outbox.flush()
 
 
 def _ended(told: object) -> Ended | None:

@@ -1,12 +1,13 @@
 """Packets of the daemon to its keeper: sent in order, kept while the keeper takes none."""
 
+import errno
 import itertools
 import logging
 import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -16,7 +17,6 @@ log = logging.getLogger("emperor.keeper")
 
 _quickly: Final = msgspec.json.Encoder().encode
 _TOGETHER: Final = 1 << 15  # bytes of packets that are sent as one
-When = Literal["now", "soon", "next"]
 _Waiting = tuple[dict[str, Any], list[int]]  # a packet, and the descriptors beside it
 
 
@@ -26,10 +26,10 @@ class Outbox:
     Its methods may be called in threads, and do not block. ``on_wait`` is called, in such a thread
     too, when the keeper did not take a packet.
 
-    Thousands of vassals may start or end at once. A packet for each fact would cost as much as the
-    rest of an end. So a packet may wait for others: ``soon``, until ``plan_flush`` has it sent in a
-    moment, or until the ``next`` one is sent. Where they go ``together``, the keeper takes several
-    as one.
+    Thousands of vassals may end at once. A packet for each fact would cost as much as the rest of
+    an end. So a packet that is sent ``soon`` waits for others until ``plan_flush`` has all of them
+    sent in a moment. Where they go ``together``, the keeper takes several as one. Descriptors go by
+    themselves, because the keeper may have no room for them.
     """
 
     def __init__(self, channel: socket.socket | None) -> None:
@@ -58,18 +58,21 @@ class Outbox:
             channel.close()
 
     def send(
-        self, packet: dict[str, Any], descriptors: list[int] | None = None, when: When = "now"
+        self, packet: dict[str, Any], descriptors: list[int] | None = None, *, soon: bool = False
     ) -> bool:
-        """Send it, after the packets that wait; False if the keeper does not take it."""
+        """Send it, after the packets that wait; False if the keeper does not take it.
+
+        ``soon``: it may wait a moment for others.
+        """
         with self._lock:
             if self.channel is not None:
                 self._unsent.append((packet, descriptors or []))
                 if "about" in packet:
                     self._about[packet["name"]] = packet
         plan = self.plan_flush
-        if when == "now" or plan is None:
+        if not soon or plan is None:
             return self.flush()
-        if when == "soon" and not self._planned:
+        if not self._planned:
             self._planned = True
             plan()
         return True
@@ -118,6 +121,9 @@ class Outbox:
                     if isinstance(error, BlockingIOError) or error.errno in protocol.CONGESTED:
                         self._refused = True
                         return False
+                    if error.errno == errno.EMSGSIZE and count > 1:
+                        self.together = False  # the machine's buffers are small
+                        continue
                     # The daemon notices a dead keeper where it listens to it.
                     log.debug("%r was not said to the keeper: %s", data[:80], error)
                 for _ in range(count):
@@ -130,20 +136,18 @@ class Outbox:
         """The bytes to send next, the descriptors beside them, and how many packets they are."""
         first, descriptors = self._unsent[0]
         parts = [_encoded(first)]
+        if descriptors or not self.together:
+            return parts[0], descriptors, 1
         size = len(parts[0])
         for packet, beside in itertools.islice(self._unsent, 1, None):
-            if descriptors or not self.together:
-                break
             part = _encoded(packet)
             size += len(part)
-            if size > _TOGETHER:
+            if beside or size > _TOGETHER:
                 break
             parts.append(part)
-            descriptors = beside
         if len(parts) == 1:
-            return parts[0], descriptors, 1
-        data = b'{"do":"several","packets":[' + b",".join(parts) + b"]}"
-        return data, descriptors, len(parts)
+            return parts[0], [], 1
+        return b'{"do":"several","packets":[' + b",".join(parts) + b"]}", [], len(parts)
 
 
 def _encoded(packet: dict[str, Any]) -> bytes:

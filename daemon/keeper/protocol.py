@@ -9,8 +9,8 @@ stay open when it dies; the keeper gives them all to the next daemon.
                        {"do": "drop", "name": N}
                        {"do": "died", "pid": P, "start": T, "code": C, "signal": S}
                        {"do": "ack", "pid": P, "start": T}
-                       {"do": "several", "packets": [P, ...]}   version 3: as if each had come by
-                                         itself; descriptors beside it are those of the last
+                       {"do": "several", "packets": [P, ...]}   version 3: packets without
+                                         descriptors, as if each had come by itself
                        {"do": "sync"}    say "synced" when all that has died by now was told
                        {"do": "hear", "version": V, "log": F, "file": P}    signals may be handed on
                                          from now; the daemon writes its log in the form F, and to
@@ -68,9 +68,6 @@ MOST_DESCRIPTORS = 16  # beside one packet
 # The kernel takes no more descriptors on their way, or has no memory, for now: unix(7), send(2).
 CONGESTED = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM)
 _written = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make one each time
-
-
-Heard = tuple[dict[str, Any], list[int]]  # a packet and its descriptors
 
 
 class BadPacket(Exception):
@@ -145,16 +142,18 @@ class Memory:
         self.ended: dict[str, Any] | None = None  # how the daemon before has ended
         self._records = False  # the daemon has told of an event that is durable
 
-    def heard(self, data: bytes, descriptors: list[int], cut: bool) -> list[Heard]:
+    def heard(self, data: bytes, descriptors: list[int], cut: bool) -> list[dict[str, Any]]:
         """The packets that came, to be told. Raises BadPacket; no descriptor leaks then."""
         try:
             if cut:
                 raise BadPacket("cut short; are there no descriptors left?")
-            *before, last = packets_of(decode(data))
+            packets = packets_of(decode(data))
+            if descriptors and len(packets) > 1:
+                raise BadPacket("descriptors beside several packets")
         except BadPacket:
             self._release(descriptors)
             raise
-        return [*((each, []) for each in before), (last, descriptors)]
+        return packets
 
     def told(self, packet: dict[str, Any], descriptors: list[int]) -> None:
         """Take in a packet of the daemon's. Raises BadPacket; no descriptor leaks then."""

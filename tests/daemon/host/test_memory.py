@@ -20,8 +20,8 @@ def test_the_keeper_has_one_copy_of_the_keys_of_its_facts() -> None:
     memory = protocol.Memory(lambda _: None)
     for number in range(2):
         packet = {"do": "keep", "name": f"{number}:a.ini", "about": about}
-        for each, its in memory.heard(protocol.encode(packet), [number], cut=False):
-            memory.told(each, its)
+        for each in memory.heard(protocol.encode(packet), [number], cut=False):
+            memory.told(each, [number])
     (first, _), (second, _) = memory.kept.values()
     assert first == second == about
     for one, other in ((first, second), (first["spec"], second["spec"])):

@@ -31,9 +31,6 @@ class _Starter:
     def begin_run(self) -> None:
         pass
 
-    def end_run(self) -> None:
-        pass
-
     def start(self, vassal: Vassal, at: int) -> Process:
         trio.from_thread.run_sync(self.began.set)
         assert self.goes_on.wait(60)

@@ -182,6 +182,18 @@ def test_on_a_full_disk_the_oldest_part_gives_its_room(tmp_path: Path) -> None:
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
+@pytest.mark.parametrize("keep", [1, 3])
+def test_what_has_nothing_to_do_with_room_costs_no_part(tmp_path: Path, keep: int) -> None:
+    before = cut_thrice(tmp_path, keep)
+    logs = LogDirectory(str(tmp_path), 4096, keep)
+    write(logs, "a.ini", b"d" * 5000)
+    (tmp_path / "a.ini.log.1.new").mkdir()  # by accident
+    with pytest.raises(OSError, match="Is a directory"):
+        logs.bound("a.ini")
+    (tmp_path / "a.ini.log.1.new").rmdir()
+    assert {path.name: path.read_bytes()[:1] for path in tmp_path.iterdir()} == before
+
+
 def test_an_empty_log_of_another_owner_takes_no_older_part_away(tmp_path: Path) -> None:
     need_root("give files away")
     logs = LogDirectory(str(tmp_path), 4096)

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -249,31 +250,76 @@ async def test_the_ends_of_many_are_told_together(ends: tuple[socket.socket, Kee
             assert len(more) > 100 or len(told) + len(more) == 1000
             told += more
         assert told == ["died"] * 1000
-        link.drop("a", "soon")
+        link.drop("a", soon=True)
         link.acknowledge((7, 1))
         await trio.testing.wait_all_tasks_blocked()
         assert kinds(heard(keeper)[0]) == ["drop", "ack"]
-        link.drop("last", "soon")
+        link.drop("last", soon=True)
         nursery.cancel_scope.cancel()
     assert heard(keeper)[0] == {"do": "drop", "name": "last"}
 
 
-async def test_a_start_is_told_in_one_packet_with_that_before(
+async def test_descriptors_go_by_themselves_and_after_what_waits(
     ends: tuple[socket.socket, KeeperLink],
 ) -> None:
+    """A keeper that has no room for them loses nothing else, and has dropped others before."""
     keeper, link = ends
     greet(keeper, link, version=3)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(link.run)
         await trio.testing.wait_all_tasks_blocked()
-        for name in "ab":
-            link.keep(name, [0])
-            link.tell_about(name, {"pid": 1}, "next")
-        assert kinds(heard(keeper)[0]) == ["keep"]
+        link.drop("a", soon=True)
+        link.acknowledge((7, 1))
+        link.keep("b", [0])
         said, descriptors = heard(keeper)
-        assert (kinds(said), descriptors) == (["about", "keep"], 1)
-        link.flush()
-        assert heard(keeper)[0] == {"do": "about", "name": "b", "about": {"pid": 1}}
+        assert (kinds(said), descriptors) == (["drop", "ack"], 0)
+        said, descriptors = heard(keeper)
+        assert (kinds(said), descriptors) == (["keep"], 1)
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_was_refused_is_not_sent_when_the_daemon_leaves(
+    ends: tuple[socket.socket, KeeperLink],
+) -> None:
+    """Its descriptors may be closed by then, and their numbers those of other files."""
+    keeper, link = ends
+    greet(keeper, link, version=3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        await trio.testing.wait_all_tasks_blocked()
+        count = 0
+        while not link.congested:
+            link.keep(f"{count}", [0], patience=0)
+            count += 1
+        nursery.cancel_scope.cancel()
+        assert heard(keeper)[0]["name"] == "0"  # there is room again
+    told = [heard(keeper)[0]["name"] for _ in range(count - 2)]
+    assert told == [str(number) for number in range(1, count - 1)]
+    keeper.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        keeper.recv(1)
+
+
+async def test_small_buffers_get_each_packet_by_itself() -> None:
+    keeper, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    link = KeeperLink(theirs)
+    with keeper, closing(link):
+        greet(keeper, link, version=3)
+        await acknowledge_many(keeper, link)
+
+
+async def acknowledge_many(keeper: socket.socket, link: KeeperLink) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        await trio.testing.wait_all_tasks_blocked()
+        for number in range(600):
+            link.acknowledge((number, 1))
+        told: list[int] = []
+        while len(told) < 600:
+            link.flush()
+            told += [each["pid"] for each in keeping.packets_of(heard(keeper)[0])]
+        assert told == list(range(600))
         nursery.cancel_scope.cancel()
 
 
@@ -285,8 +331,8 @@ async def test_a_keeper_of_the_version_before_gets_each_packet_by_itself(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(link.run)
         await trio.testing.wait_all_tasks_blocked()
-        link.drop("a", "soon")
-        link.drop("b", "soon")
+        link.drop("a", soon=True)
+        link.drop("b", soon=True)
         await trio.testing.wait_all_tasks_blocked()
         assert [heard(keeper)[0]["name"] for _ in range(2)] == ["a", "b"]
         nursery.cancel_scope.cancel()

@@ -180,19 +180,20 @@ def test_several_packets_that_are_none_leak_no_descriptor(packets: Any) -> None:
     assert kernel.open == set()
 
 
-def test_several_packets_count_in_their_order_and_descriptors_are_those_of_the_last() -> None:
+def test_several_packets_count_in_their_order_and_have_no_descriptors() -> None:
     kernel = Kernel()
-    drop, keep = {"do": "drop", "name": "a"}, {"do": "keep", "name": "a", "about": {"x": 2}}
-    kernel.memory.told({**keep, "about": {"x": 1}}, kernel.pass_(1))
-    data = encode({"do": "several", "packets": [{"do": "ack"}, drop, keep]})
-    heard = kernel.memory.heard(data, kernel.pass_(2), cut=False)
+    kernel.memory.told({"do": "keep", "name": "a", "about": {"x": 1}}, kernel.pass_(1))
+    about, drop = {"do": "about", "name": "a", "about": {"x": 2}}, {"do": "drop", "name": "a"}
+    data = encode({"do": "several", "packets": [{"do": "ack"}, about, drop]})
+    with pytest.raises(BadPacket, match="descriptors beside several"):
+        kernel.memory.heard(data, kernel.pass_(2), cut=False)
+    wrong, *others = kernel.memory.heard(data, [], cut=False)
     with pytest.raises(BadPacket):
-        kernel.memory.told(*heard[0])
-    for packet, its in heard[1:]:
-        kernel.memory.told(packet, its)
-    about, descriptors = kernel.memory.kept["a"]
-    assert (about, len(descriptors)) == ({"x": 2}, 2)
-    assert kernel.open == kernel.kept()
+        kernel.memory.told(wrong, [])
+    assert others == [about, drop]
+    for packet in others:
+        kernel.memory.told(packet, [])
+    assert kernel.open == kernel.kept() == set()
 
 
 def test_the_longest_name_fits_into_a_packet() -> None:
@@ -254,9 +255,10 @@ def test_no_descriptor_leaks_whatever_comes(came: list[tuple[bytes, int, bool]])
     kernel = Kernel()
     for data, count, cut in came:
         with contextlib.suppress(BadPacket):
-            for packet, its in kernel.memory.heard(data, kernel.pass_(count), cut):
+            descriptors = kernel.pass_(count)
+            for packet in kernel.memory.heard(data, descriptors, cut):
                 with contextlib.suppress(BadPacket):
-                    kernel.memory.told(packet, its)
+                    kernel.memory.told(packet, descriptors)
         assert kernel.open == kernel.kept()
 
 

@@ -189,13 +189,13 @@ def test_the_keeper_gets_the_lock_once_and_then_what_is_durable(
         one.tell(Head(I, number, bytes([number]) * 32, START))
         data, descriptors, _, _ = socket.recv_fds(ours, keeping.LONGEST, 4)
         assert len(descriptors) == (number == 5)
-        for packet, its in memory.heard(data, descriptors, cut=False):
-            memory.told(packet, its)
+        for packet in memory.heard(data, descriptors, cut=False):
+            memory.told(packet, descriptors)
     one.take(H)  # it has another journal now
     one.tell(Head(H, 1, H, START))
     data, descriptors, _, _ = socket.recv_fds(ours, keeping.LONGEST, 4)
-    for packet, its in memory.heard(data, descriptors, cut=False):
-        memory.told(packet, its)
+    for packet in memory.heard(data, descriptors, cut=False):
+        memory.told(packet, descriptors)
     about, (lock,) = memory.kept[keeping.JOURNAL]
     assert about == {"identity": H.hex(), "seq": 1, "hash": H.hex(), "at": START}
     link.close()  # the daemon dies, and the keeper holds the lock
