@@ -4,8 +4,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import pytest
@@ -230,6 +230,16 @@ def test_a_keeper_is_told_what_changed_in_the_packets_of_its_version(
     assert heard(keeper)[0] == told
 
 
+@asynccontextmanager
+async def running(link: KeeperLink) -> AsyncIterator[trio.Nursery]:
+    """The link attends to its keeper, until the end of the block."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        await trio.testing.wait_all_tasks_blocked()
+        yield nursery
+        nursery.cancel_scope.cancel()
+
+
 def kinds(said: dict[str, Any]) -> list[str]:
     return [each["do"] for each in keeping.packets_of(said)]
 
@@ -238,9 +248,7 @@ async def test_the_ends_of_many_are_told_together(ends: tuple[socket.socket, Kee
     """A packet each would cost keeper and daemon as much as the rest of an end."""
     keeper, link = ends
     greet(keeper, link, version=3)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(link.run)
-        await trio.testing.wait_all_tasks_blocked()
+    async with running(link):
         for number in range(1000):
             link.entrust_death((number, 1), Death(0, None))
         link.flush()  # they may be reaped now
@@ -255,7 +263,6 @@ async def test_the_ends_of_many_are_told_together(ends: tuple[socket.socket, Kee
         await trio.testing.wait_all_tasks_blocked()
         assert kinds(heard(keeper)[0]) == ["drop", "ack"]
         link.drop("last", soon=True)
-        nursery.cancel_scope.cancel()
     assert heard(keeper)[0] == {"do": "drop", "name": "last"}
 
 
@@ -265,9 +272,7 @@ async def test_descriptors_go_by_themselves_and_after_what_waits(
     """A keeper that has no room for them loses nothing else, and has dropped others before."""
     keeper, link = ends
     greet(keeper, link, version=3)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(link.run)
-        await trio.testing.wait_all_tasks_blocked()
+    async with running(link):
         link.drop("a", soon=True)
         link.acknowledge((7, 1))
         link.keep("b", [0])
@@ -275,7 +280,6 @@ async def test_descriptors_go_by_themselves_and_after_what_waits(
         assert (kinds(said), descriptors) == (["drop", "ack"], 0)
         said, descriptors = heard(keeper)
         assert (kinds(said), descriptors) == (["keep"], 1)
-        nursery.cancel_scope.cancel()
 
 
 async def test_what_was_refused_is_not_sent_when_the_daemon_leaves(
@@ -284,9 +288,7 @@ async def test_what_was_refused_is_not_sent_when_the_daemon_leaves(
     """Its descriptors may be closed by then, and their numbers those of other files."""
     keeper, link = ends
     greet(keeper, link, version=3)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(link.run)
-        await trio.testing.wait_all_tasks_blocked()
+    async with running(link) as nursery:
         count = 0
         while not link.congested:
             link.keep(f"{count}", [0], patience=0)
@@ -306,21 +308,14 @@ async def test_small_buffers_get_each_packet_by_itself() -> None:
     link = KeeperLink(theirs)
     with keeper, closing(link):
         greet(keeper, link, version=3)
-        await acknowledge_many(keeper, link)
-
-
-async def acknowledge_many(keeper: socket.socket, link: KeeperLink) -> None:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(link.run)
-        await trio.testing.wait_all_tasks_blocked()
-        for number in range(600):
-            link.acknowledge((number, 1))
-        told: list[int] = []
-        while len(told) < 600:
-            link.flush()
-            told += [each["pid"] for each in keeping.packets_of(heard(keeper)[0])]
-        assert told == list(range(600))
-        nursery.cancel_scope.cancel()
+        async with running(link):
+            for number in range(600):
+                link.acknowledge((number, 1))
+            told: list[int] = []
+            while len(told) < 600:
+                link.flush()
+                told += [each["pid"] for each in keeping.packets_of(heard(keeper)[0])]
+            assert told == list(range(600))
 
 
 async def test_a_keeper_of_the_version_before_gets_each_packet_by_itself(
@@ -328,14 +323,11 @@ async def test_a_keeper_of_the_version_before_gets_each_packet_by_itself(
 ) -> None:
     keeper, link = ends
     greet(keeper, link, version=2)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(link.run)
-        await trio.testing.wait_all_tasks_blocked()
+    async with running(link):
         link.drop("a", soon=True)
         link.drop("b", soon=True)
         await trio.testing.wait_all_tasks_blocked()
         assert [heard(keeper)[0]["name"] for _ in range(2)] == ["a", "b"]
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_name_that_is_no_utf_8_is_told_as_well(
