@@ -209,7 +209,7 @@ def greet(keeper: socket.socket, link: KeeperLink, **version: int) -> None:
         ({"version": 3}, {"do": "about", "name": "a", "about": {"x": 2}}, 0),
         ({}, {"do": "keep", "name": "a", "about": {"x": 2, "y": 1}}, 1),
     ],
-    ids=["of this version", "of a later one", "of the one before"],
+    ids=["of the one before", "of this version", "of the first one"],
 )
 def test_a_keeper_is_told_what_changed_in_the_packets_of_its_version(
     ends: tuple[socket.socket, KeeperLink],
