@@ -68,7 +68,8 @@ async def test_configs_that_are_slow_to_read_are_read_at_last_and_hold_up_nobody
 
 async def test_a_slow_query_is_ended_by_the_server(source: PostgresSource) -> None:
     conninfo = f"{source.conninfo} application_name={source.schema}"
-    reason = await failure_of(hurried(conninfo, "SELECT 'a.ini', 'c', pg_sleep(100)", limit=0.5))
+    # The server ends it half a second earlier than the monitor would give it up.
+    reason = await failure_of(hurried(conninfo, "SELECT 'a.ini', 'c', pg_sleep(100)", limit=5))
     assert reason == "canceling statement due to statement timeout"
     await gone(source.schema)
 
