@@ -29,6 +29,7 @@ from .realm import STEPS, Broken, Realm
 _MEETS: Final = 2.0  # seconds in which a step comes to the call
 _LASTS: Final = 0.6  # seconds that a fault for ever lasts
 _LIFE: Final = 10  # cases of one realm: a longer record takes long to check
+_SPARE: Final = 20  # more cases, for a sample of which none came to its call
 
 
 class Result(NamedTuple):
@@ -162,7 +163,10 @@ def _shares(cases: list[Case], jobs: int) -> list[list[Case]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="tools/faults", description=(__doc__ or "").strip())
-    parser.add_argument("--sample", type=int, metavar="N", help="so many cases; all unless told")
+    parser.add_argument(
+        "--sample", type=int, metavar="N",
+        help="so many cases, and more until one comes to its call; all unless told",
+    )  # fmt: skip
     parser.add_argument(
         "--each-site", action="store_true", help="one fault of every call site; the seed chooses"
     )
@@ -185,17 +189,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cases = [case for case in cases if options.match in str(case)]
     if options.each_site:
         cases = each_site(cases, options.seed)
+    spare: list[Case] = []
     if options.sample or not (options.only or options.list):
-        cases = sampled(cases, options.sample or len(cases), options.seed)
+        size = options.sample or len(cases)
+        chosen = sampled(cases, size + _SPARE, options.seed)
+        cases, spare = chosen[:size], chosen[size:]
     if options.list:
         print(*cases, sep="\n")
         return 0
     if not options.only:
         print(f"seed {options.seed}, {len(cases)} of them", flush=True)
-    return _report(cases, options.jobs, began)
+    return _report(cases, spare, options.jobs, began)
 
 
-def _report(cases: list[Case], jobs: int, began: float) -> int:
+def _report(cases: list[Case], spare: list[Case], jobs: int, began: float) -> int:
+    """Run the cases; then the spare ones, one by one, while none has met its call.
+
+    A busy machine may come to no call of a small sample in time.
+    """
     total: Counter[str] = Counter()
     context = multiprocessing.get_context("spawn")
     with (
@@ -203,14 +214,17 @@ def _report(cases: list[Case], jobs: int, began: float) -> int:
         concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool,
     ):
         library = compiled(Path(folder).resolve())
-        tasks = [pool.submit(run, share, library) for share in _shares(cases, jobs)]
-        for task in concurrent.futures.as_completed(tasks):
-            for result in task.result():
-                total["run"] += 1
-                total["struck"] += result.struck > 0
-                if result.failure:
-                    total["failed"] += 1
-                    print(f"FAILED {result.case}\n{result.failure}\n", flush=True)
+        for some in (cases, *([case] for case in spare)):
+            if total["struck"]:
+                break
+            tasks = [pool.submit(run, share, library) for share in _shares(some, jobs)]
+            for task in concurrent.futures.as_completed(tasks):
+                for result in task.result():
+                    total["run"] += 1
+                    total["struck"] += result.struck > 0
+                    if result.failure:
+                        total["failed"] += 1
+                        print(f"FAILED {result.case}\n{result.failure}\n", flush=True)
     print(
         f"{total['run']} cases, {total['struck']} met their call, {total['failed']} failed, in"
         f" {time.monotonic() - began:.0f} s"
