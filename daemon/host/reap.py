@@ -15,7 +15,7 @@ import itertools
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
@@ -92,14 +92,23 @@ class ProcessTrees:
             await trio.sleep(pause)
             pause = min(pause * 2, 0.5)
 
+    async def left(self, processes: Sequence[Process]) -> set[Process]:
+        """Those of these that may have left something, which ``end`` ends.
+
+        They are dead leaders without a cgroup that were our children. One look serves all.
+        """
+        try:
+            seen = await self._orphans()
+        except OSError:  # out of descriptors
+            return set(processes)
+        return {each for each in processes if _may_be_left(seen, each)}
+
     async def _strays(self, process: Process) -> list[int]:
         """Descendants that left the vassal's process group (see ``procfs.py``)."""
         # The orphans of an adopted one were not handed to us, they can be anywhere.
         near = process.in_cgroup or process.is_child
         look = self._orphans if near else self._processes
-        return procfs.remnants(
-            await look(), process.mark, process.pid, process.started, process.uid
-        )
+        return _remnants(await look(), process)
 
     def _look_for_orphans(self) -> procfs.Processes:
         return procfs.all_processes(lambda: self._all_orphans() - self._leaders())
@@ -167,6 +176,17 @@ class ProcessTrees:
         for pid in some:
             reap_quietly(os.P_PID, pid)
         return len(some) == _MOST
+
+
+def _remnants(seen: procfs.Processes, process: Process) -> list[int]:
+    return procfs.remnants(seen, process.mark, process.pid, process.started, process.uid)
+
+
+def _may_be_left(seen: procfs.Processes, process: Process) -> bool:
+    try:
+        return _group_left(process.pid) or bool(_remnants(seen, process))
+    except Exception:  # ``end`` meets it again, about this one alone
+        return True
 
 
 def _wait_for_death() -> bool:

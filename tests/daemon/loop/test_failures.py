@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 import trio
 from emperord.daemon.core import deaths, fold, process_moves, reloads, source_moves, starts
-from emperord.daemon.host import command, spawn
+from emperord.daemon.host import command, reap, spawn
 from emperord.daemon.host.config_sender import ConfigSender
 from emperord.daemon.host.controller import Controller
 from emperord.daemon.host.exit_handler import ExitHandler
@@ -132,6 +132,10 @@ PLACES: Final = {
     "host: told to stop": Place(Controller, "_send", Story.remove, once=True),
     "host: reaped": Place(ExitHandler, "_reap", Story.die),
     "host: its tree ended": Place(ProcessTrees, "end", Story.die),
+    "host: reaped as ordered": Place(ProcessTrees, "reap_leader", Story.remove),
+    "host: its descendants looked for": Place(reap, "_remnants", Story.remove),
+    "host: let go of": Place(ExitHandler, "_release", Story.remove),
+    "host: the record of its end": Place(ExitHandler, "_draft", Story.remove),
     "host: its last lines": Place(LogDirectory, "last_lines", Story.die),
     "host: its log": Place(LogDirectory, "is_in_order", Story.add),
     "host: ordered to listen": Place(OnDemand, "listen", Story.listen),
