@@ -191,7 +191,10 @@ class Controller:
         if process.control is None or not process.speaks:
             return False
         try:
-            process.orders.send(process.control, byte)
+            if byte == emperor_protocol.RELOAD:
+                process.orders.send(process.control, byte)
+            else:
+                process.control.send(byte)
         except OSError as error:
             log.info("%s: control socket: %s; using a signal", process.name, error)
             return False

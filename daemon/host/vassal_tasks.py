@@ -7,7 +7,7 @@ passes through: the daemon cannot go on without what was refused.
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -43,19 +43,11 @@ class VassalTasks:
         body = failures.failed(place, error, gone=gone)
         self._outbox.report(Draft("vassal_failed", body, None, vassal))
 
-    @contextlib.contextmanager
     def confined(
         self, vassal: str, place: str, after: Callable[[], object] = lambda: None
-    ) -> Iterator[None]:
+    ) -> "_Confined":
         """An error within is this vassal's, and the others go on. ``after`` tidies up."""
-        try:
-            yield
-        except Refused:
-            raise
-        except Exception as error:
-            self.fail(vassal, place, error)
-            with contextlib.suppress(Exception):
-                after()
+        return _Confined(self, vassal, place, after)
 
     def start(
         self, place: str, process: Process, task: Callable[[Process], Awaitable[None]]
@@ -67,3 +59,25 @@ class VassalTasks:
                 await task(process)
 
         self.nursery.start_soon(confined)
+
+
+class _Confined:
+    """The context of a step about one vassal. It is made for each byte that a vassal sends."""
+
+    __slots__ = ("_after", "_place", "_tasks", "_vassal")
+
+    def __init__(
+        self, tasks: VassalTasks, vassal: str, place: str, after: Callable[[], object]
+    ) -> None:
+        self._tasks, self._vassal, self._place, self._after = tasks, vassal, place, after
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, Refused):
+            return False
+        self._tasks.fail(self._vassal, self._place, error)
+        with contextlib.suppress(Exception):
+            self._after()
+        return True
