@@ -103,6 +103,7 @@ class Host(Reports):
         self._unjournaled = UnjournaledProcesses()
         self._epoll = Epoll()
         self._watch = ProcessWatch(self._epoll)
+        self._watched = trio.CancelScope()
         self._outbox = Outbox()
         self._tasks = VassalTasks(self._outbox)
         threads = UserThreads()
@@ -170,7 +171,8 @@ class Host(Reports):
                 nursery.start_soon(self._health.run)
                 nursery.start_soon(self._kept_files.run)
                 if self._logs is not None:
-                    nursery.start_soon(watch_logs, self._logs, self._processes, self._tasks)
+                    logs = self._logs, self._processes, self._tasks, self._watched
+                    nursery.start_soon(watch_logs, *logs)
                 self._on_demand.begin(nursery)
                 self._controller.begin()
                 task_status.started()
@@ -268,6 +270,10 @@ class Host(Reports):
         self._on_demand.listen(vassal.name, spec.socket, how, after)
         text = None if spec.config is None else self._config_text(spec.config)
         _warn_of_binding(vassal.name, spec.socket, text)
+
+    def leave(self) -> None:
+        """The daemon leaves: watch no directory any more, because that takes a while to end."""
+        self._watched.cancel()
 
     async def unlisten_all(self) -> None:
         """Give all addresses back: the daemon stops, and no other follows at once.

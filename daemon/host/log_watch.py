@@ -24,19 +24,28 @@ _INTERVAL: Final = 2.0  # seconds between looks
 _SELDOM: Final = 60.0  # seconds between looks while nothing seems to change
 
 
-async def watch_logs(logs: LogDirectory, processes: ProcessTable, tasks: VassalTasks) -> None:
-    """Cut logs that are too long, and report those that were renamed, until cancelled."""
-    changes = DirectoryChanges(logs.directory)
-    try:
-        while True:
-            await trio.sleep(_INTERVAL)
-            # Before the look, so that no change falls in between.
-            armed = await threads.run_sync(changes.arm)
-            if await _look(logs, processes, tasks) and armed:
-                with trio.move_on_after(_SELDOM):
-                    await changes.wait()
-    finally:
-        await changes.close()
+async def watch_logs(
+    logs: LogDirectory, processes: ProcessTable, tasks: VassalTasks, watched: trio.CancelScope
+) -> None:
+    """Cut logs that are too long, and report those that were renamed, until cancelled.
+
+    When ``watched`` is cancelled, the directory is looked at, but not watched any more.
+    """
+    with watched:
+        changes = DirectoryChanges(logs.directory)
+        try:
+            while True:
+                await trio.sleep(_INTERVAL)
+                # Before the look, so that no change falls in between.
+                armed = await threads.run_sync(changes.arm)
+                if await _look(logs, processes, tasks) and armed:
+                    with trio.move_on_after(_SELDOM):
+                        await changes.wait()
+        finally:
+            await changes.close()
+    while True:
+        await trio.sleep(_INTERVAL)
+        await _look(logs, processes, tasks)
 
 
 async def _look(logs: LogDirectory, processes: ProcessTable, tasks: VassalTasks) -> bool:

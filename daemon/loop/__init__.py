@@ -4,7 +4,8 @@
 the fleet ahead of the journal. ``recorder`` commits and pauses. ``view`` is the daemon as operators
 see it, and ``handover`` is its exit with running vassals. ``observer`` and the files beside it turn
 observations of sources into events. ``deadlines``, ``heartbeats``, ``jumps``, ``pressure``,
-``signals``, ``monitor_runner`` and ``vassal_news`` are the senders of inputs.
+``signals``, ``monitor_runner`` and ``vassal_news`` are the senders of inputs. ``watching`` ends the
+watch of sources when the daemon leaves.
 
 Imports: ``daemon/control``, ``daemon/core``, ``daemon/host``, ``daemon/keeper``, ``journal``,
 ``monitors``. ``ports.py`` imports values and decisions only. So the simulation can replace journal,

@@ -41,11 +41,17 @@ class MonitorRunner:
         self._tell = tell
         self._first_look = first_look
 
-    def start(self, nursery: trio.Nursery, monitors: Iterable[contract.Monitor]) -> None:
-        """Run monitors in the nursery, each in a task of its own."""
+    def expect(self, monitors: Iterable[contract.Monitor]) -> None:
+        """Have the start of the fleet wait for the first look of these monitors."""
         for monitor in monitors:
             self._first_look.expect(monitor.url)
-            nursery.start_soon(self._run, monitor)
+
+    async def run(self, monitors: Iterable[contract.Monitor]) -> None:
+        """Run monitors, each in a task of its own, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._try_deferred)
+            for monitor in monitors:
+                nursery.start_soon(self._run, monitor)
 
     async def _run(self, monitor: contract.Monitor) -> None:
         source = Source(monitor.url, monitor.trusts_content)
@@ -95,7 +101,7 @@ class MonitorRunner:
                 reason = f"error of the daemon: {failures.reason_of(error)}"
                 yield Draft("monitor_failed", Failed(reason=reason), source.url)
 
-    async def try_deferred(self) -> None:
+    async def _try_deferred(self) -> None:
         """Take changes that wait for room in the budget of their account."""
 
         def meaning(fleet: Fleet) -> Iterable[Draft | None]:

@@ -53,6 +53,7 @@ from .systemd import Notifier
 from .turn import Asked, Input, Requests, Turn
 from .vassal_news import VassalNews
 from .view import View
+from .watching import Watching
 
 log = logging.getLogger("emperor")
 
@@ -109,9 +110,10 @@ class Shell:
             self._keeper, witness,
         )  # fmt: skip
         self._first_look = self.view.first_look
-        self._monitors = MonitorRunner(
+        monitors = MonitorRunner(
             fleet, self._observer, self._input_queue, self.tell, self._first_look
         )
+        self._watching = Watching(monitors, self._recorder, host, self.tell)
         self.signals = Signals(self.view, signals, notifier, self.tell, self.handover.renew)
 
     # The whole life
@@ -144,13 +146,11 @@ class Shell:
             self.view.can_answer.set()
             for watch in (self._deadlines.watch, self._heartbeats.watch, self.view.run_beside):
                 nursery.start_soon(watch)
-            nursery.start_soon(self._recorder.watch_files, self.tell)
-            nursery.start_soon(self._monitors.try_deferred)
             nursery.start_soon(self._jumps.run, lambda: self._pending.fleet)
             if started.policy.max_starting_ceiling > started.policy.max_starting:
                 nursery.start_soon(self._pressure.run, lambda: self._pending.fleet)
             nursery.start_soon(self._notifier.keep_alive)
-            self._monitors.start(nursery, monitors)
+            self._watching.begin(nursery, monitors)
             nursery.start_soon(self._open)
             await self._turns()
             nursery.cancel_scope.cancel()
@@ -269,6 +269,8 @@ class Shell:
             self.view.recent.note(each.event)
             self._heartbeats.note(each.event)
             self.view.look(each.event.vassal, each.actions)
+        if self.fleet.leaving:
+            self._watching.end()
         daemon_log.write(log, (line for each in turn.folded for line in each.lines))
         self._notifier.note_change()
         for action, at in turn.ordered:

@@ -14,6 +14,9 @@ class Nothing:
         """There are no logs."""
         return {}
 
+    def leave(self) -> None:
+        pass
+
     def renamed_logs(self) -> dict[str, str]:
         return {}
 

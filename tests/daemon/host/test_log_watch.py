@@ -32,16 +32,38 @@ class Counted(LogDirectory):
         return super().look_for_others()
 
 
+async def watch(logs: LogDirectory, watched: trio.CancelScope | None = None) -> None:
+    scope = trio.CancelScope() if watched is None else watched
+    await log_watch.watch_logs(logs, ProcessTable(), VassalTasks(Outbox()), scope)
+
+
 def test_logs_that_nothing_writes_to_are_seldom_looked_at(tmp_path: Path) -> None:
     logs = Counted(str(tmp_path / "logs"), 1000)
 
     async def hour() -> None:
         with trio.move_on_after(3600):
-            await log_watch.watch_logs(logs, ProcessTable(), VassalTasks(Outbox()))
+            await watch(logs)
 
     trio.run(hour, clock=trio.testing.MockClock(autojump_threshold=0.01))
     logs.close()
     assert 1 <= logs.looks <= 60
+
+
+async def test_a_daemon_that_leaves_looks_without_a_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_watch, "_INTERVAL", 0.001)
+    before = len(os.listdir("/proc/self/fd"))
+    watched = trio.CancelScope()
+    async with trio.open_nursery() as nursery:
+        logs = Counted(str(tmp_path / "logs"), 1000, after=nursery.cancel_scope.cancel)
+        nursery.start_soon(watch, logs, watched)
+        while not logs.looks:
+            await trio.lowlevel.checkpoint()
+        watched.cancel()
+    logs.close()
+    assert logs.looks >= MANY
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 async def test_logs_are_looked_at_all_the_time_where_nothing_tells(
@@ -53,7 +75,7 @@ async def test_logs_are_looked_at_all_the_time_where_nothing_tells(
 
     async with trio.open_nursery() as nursery:
         logs = Counted(str(tmp_path / "logs"), 1000, after=nursery.cancel_scope.cancel)
-        nursery.start_soon(log_watch.watch_logs, logs, ProcessTable(), VassalTasks(Outbox()))
+        nursery.start_soon(watch, logs)
     other.close()
     assert logs.looks >= MANY
 
