@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
+import trio
+
 from ...journal.policy import Policy
 from ...monitors.names import shown
 from . import procfs
@@ -55,10 +57,22 @@ class StrayProcesses:
         self._ends: dict[int | None, int] = {}  # by user: ticks since boot when a vassal ended last
         self._seen: dict[tuple[int, int], float] = {}  # candidates, and since when
         self._known: dict[tuple[int, int], StrayProcess] = {}
+        self._any_ended = trio.Event()
 
     def ended(self, uid: int | None) -> None:
         """A vassal has ended; outside of tyrant mode its user does not tell it from others."""
         self._ends[uid] = _now()
+        self._any_ended.set()
+
+    def next_end(self) -> trio.Event:
+        """An event for the next end of a vassal."""
+        self._any_ended = trio.Event()
+        return self._any_ended
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether the last look has seen a process that may be a stray, or become one."""
+        return bool(self._seen)
 
     def look(
         self, pids: Iterable[int], processes: list[Process], marks: set[str], *, last: bool = False

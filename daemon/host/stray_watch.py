@@ -1,4 +1,9 @@
-"""The regular look for strays among the children of daemon and keeper (``stray_processes.py``)."""
+"""The regular look for strays among the children of daemon and keeper (``stray_processes.py``).
+
+Only an end of a vassal makes a stray of a process that no look has seen as a candidate. There is
+one exception: a process that removes its mark and its tag in the midst of its life. So without an
+end the looks are seldom.
+"""
 
 import contextlib
 from collections.abc import Callable
@@ -13,6 +18,7 @@ from .preflights import Preflights
 from .stray_processes import StrayProcesses
 
 _INTERVAL: Final = 5.0  # seconds between looks
+_SELDOM: Final = 60.0  # seconds between looks while no vassal ends, and none was a candidate
 
 
 class StrayWatch:
@@ -39,8 +45,12 @@ class StrayWatch:
             await trio.sleep(_INTERVAL)
             # A child that is not in the table yet would be taken for a stray.
             if not self._launcher.is_busy:
+                ended = self._strays.next_end()
                 with contextlib.suppress(OSError):  # out of descriptors; next time, then
                     await threads.run_sync(self._look)
+                    if not self._strays.has_candidates:
+                        with trio.move_on_after(_SELDOM):
+                            await ended.wait()
 
     def _look(self) -> None:
         others = self._orphans() - self._processes.pids() - self._preflights.pids
