@@ -23,7 +23,7 @@ import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 import click
 import msgspec
@@ -74,7 +74,6 @@ from .witness import settings as witness_settings
 
 log = logging.getLogger("emperor")
 
-_NEW_OBJECTS: Final = 20_000  # after so many a collection looks for cycles among them
 
 FAILED = 1  # while it ran
 CANNOT_START = 3
@@ -493,7 +492,5 @@ def raise_file_limit() -> tuple[int, int] | None:
 
 
 if __name__ == "__main__":
-    # Vassals live long. At Python's 700, each start and each stop looks again at those of all.
-    gc.set_threshold(_NEW_OBJECTS)
     gc.enable()
     commandline.run(main, "emperor", given())

@@ -35,6 +35,7 @@ _NEGATIVE: Final = re.compile(r"-\d", re.ASCII)
 _VEIL: Final = "\0"  # no argument can contain it: the kernel takes it for the end
 
 
+_NEW_OBJECTS: Final = 20_000  # after so many a collection looks for cycles among them
 _HIDDEN: Final = terminal.options(hidden=True)
 
 
@@ -202,6 +203,9 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
 
 def _run(command: click.Command, program: str, arguments: Sequence[str] | None) -> NoReturn:
     gc.freeze()  # modules live as long: no collection looks at them, nor the one at the exit
+    # Vassals live long. At Python's 700, each start, each stop and each line of a list looks again
+    # at those of all.
+    gc.set_threshold(_NEW_OBJECTS)
     _set_up_streams()
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # until now, see __main__.py
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,6 +13,12 @@ from . import terminal
 from .digests import short
 from .tables import aligned
 
+# The fields that the table is made of. Those that are null may be left out.
+FIELDS: Final = (
+    "name", "monitor", "phase", "loyal", "deaf", "done", "listens", "pid", "since", "restarts",
+    "last_exit", "last_exit_s", "not_before", "config", "running", "reason", "hold", "due",
+    "in_line", "rollout", "check", "refused", "rolled_back", "candidate",
+)  # fmt: skip
 _NARROW: Final = 110  # columns of a terminal; below, less is told in columns of its own
 Cells = Callable[[Mapping[str, Any]], str]
 
@@ -26,7 +32,7 @@ def table(vassals: Sequence[Mapping[str, Any]], sources: Mapping[str, str]) -> I
     columns: list[tuple[str, Cells]] = [
         ("VASSAL", lambda vassal: shown(vassal["name"])),
         ("PHASE", _phase),
-        ("PID", lambda vassal: str(vassal["pid"] or "-")),
+        ("PID", lambda vassal: str(vassal.get("pid") or "-")),
     ]
     width = terminal.width()
     if width is None:
@@ -50,7 +56,7 @@ def _for_people(vassals: Sequence[Mapping[str, Any]]) -> list[tuple[str, Cells]]
         ("LAST EXIT", lambda vassal: last_exit_text(vassal) or "-"),
         ("NEXT TRY", lambda vassal: _in(vassal.get("not_before"), now) or "-"),
     ]
-    if any(_wanted(vassal) not in ("same", "-") and vassal["pid"] for vassal in vassals):
+    if any(_wanted(vassal) not in ("same", "-") and vassal.get("pid") for vassal in vassals):
         columns += [("RUNS", _runs), ("WANTED", _wanted)]
     return columns
 
@@ -95,7 +101,7 @@ def _runs(vassal: Mapping[str, Any]) -> str:
 
 def _wanted(vassal: Mapping[str, Any]) -> str:
     # A daemon of a former version does not tell which config runs.
-    runs, wanted = vassal.get("running"), vassal["config"]
+    runs, wanted = vassal.get("running"), vassal.get("config")
     return "same" if runs == wanted and runs is not None else short(wanted)
 
 
@@ -106,7 +112,7 @@ def _source(vassal: Mapping[str, Any], sources: Mapping[str, str]) -> str:
 def _reason(vassal: Mapping[str, Any]) -> str:
     if not any(map(vassal.get, _REASONS)):
         return ""  # as of most vassals
-    reason = shown(vassal["reason"] or "")
+    reason = shown(vassal.get("reason") or "")
     texts = (
         reason,
         hold_text(vassal),

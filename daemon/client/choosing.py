@@ -15,10 +15,20 @@ class Unknown(Exception):
     """A name, a pattern or a source that fits nothing."""
 
 
-def request(names: Sequence[str], monitor: str | None = None) -> dict[str, Any]:
-    """The request for these vassals. The daemon answers with all where a name is that of none."""
-    some = bool(names) and monitor is None and len(names) <= _MOST
-    return {"do": "list", "names": list(names)} if some else {"do": "list"}
+def request(
+    names: Sequence[str], monitor: str | None = None, fields: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The request for these vassals. The daemon answers with all where a name is that of none.
+
+    With ``fields``, it leaves all others out, and those that are null. A daemon of a former version
+    does not.
+    """
+    asked: dict[str, Any] = {"do": "list"}
+    if names and monitor is None and len(names) <= _MOST:
+        asked["names"] = list(names)
+    if fields:
+        asked["fields"] = list(fields)
+    return asked
 
 
 def select(
@@ -69,13 +79,17 @@ def _of_exit(vassal: Record) -> Any:
     return (vassal.get("last_exit") or {}).get("at")
 
 
+# The fields by which a list is chosen and sorted.
+FIELDS: Final = (
+    "name", "phase", "monitor", "pid", "since", "uptime_s", "restarts", "last_exit", "not_before",
+)  # fmt: skip
 # By what a list can be sorted: the key, and whether the largest comes first. Unknown values are
 # last. RFC 3339 sorts as text.
 ORDERS: Final[Mapping[str, tuple[Callable[[Record], Any], bool]]] = {
     "name": (lambda vassal: vassal["name"], False),
     "phase": (lambda vassal: vassal["phase"], False),
     "source": (lambda vassal: vassal["monitor"], False),
-    "pid": (lambda vassal: vassal["pid"], False),
+    "pid": (lambda vassal: vassal.get("pid"), False),
     "since": (lambda vassal: vassal.get("since"), True),
     "uptime": (lambda vassal: vassal.get("uptime_s"), True),
     "restarts": (lambda vassal: vassal.get("restarts"), True),

@@ -24,7 +24,7 @@ def _beside(journal: str) -> str:
 
 def _fleet(ctx: click.Context) -> dict[str, Any]:
     path = socket_of(ctx.find_root().params.get("control"))
-    return exchanged(path, {"do": "list"}, completion.LIMIT) or {}
+    return exchanged(path, {"do": "list", "fields": ["name"]}, completion.LIMIT) or {}
 
 
 def vassals(ctx: click.Context) -> Iterator[str]:

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from . import choosing
 from .asking import Unanswered, exchanged
 
 _PATIENCE: Final = 30.0  # seconds for an answer
 _REST: Final = 30.0  # times as long as the daemon works for an answer, until the next request
 _NO_ANSWER: Final = "the daemon ended before it answered; another one is asked"
 
+_FIELDS: Final = ("name", "monitor", "phase", "pid", "restarts", "uptime_s", "cgroup")
 Vassals = Sequence[Mapping[str, Any]]
 
 
@@ -42,7 +44,7 @@ class Feed:
     def ask(self) -> None:
         """Ask once. Raises Unanswered."""
         self.asked = time.monotonic()
-        answer = exchanged(self._path, {"do": "list"}, _PATIENCE)
+        answer = exchanged(self._path, choosing.request((), fields=_FIELDS), _PATIENCE)
         if answer is None:
             self.trouble = _NO_ANSWER
         elif not answer["ok"]:

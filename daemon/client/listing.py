@@ -4,7 +4,7 @@ import click
 
 from ..cli import commandline
 from ..cli.tables import formatted, listing, write
-from ..cli.vassals import table
+from ..cli.vassals import FIELDS, table
 from ..core.fleet import PHASES
 from ..core.records import LIVE, vassal_columns
 from . import choosing, completing
@@ -34,7 +34,8 @@ def command(
     reverse: bool, form: str,
 ) -> None:  # fmt: skip
     """The fleet as it is. NAME is a vassal or a pattern ('app-*')."""
-    answer = ask(path, choosing.request(names, monitor))
+    fields = (*FIELDS, *choosing.FIELDS) if form == "short" else ()
+    answer = ask(path, choosing.request(names, monitor, fields))
     sources = answer.get("sources", {})  # a daemon of a former version names none
     try:
         found = choosing.select(answer["vassals"], sources, names, phases, monitor)

@@ -47,7 +47,7 @@ class Sampler:
     def use(self, vassal: Mapping[str, Any]) -> Usage | None:
         """How much its present process uses; None where it was not looked at yet."""
         known = self._known.get(vassal["name"])
-        return known.use if known is not None and known.pid == vassal["pid"] else None
+        return known.use if known is not None and known.pid == vassal.get("pid") else None
 
     def measure(self, vassals: Iterable[Mapping[str, Any]]) -> None:
         """Look at all of these."""
@@ -69,9 +69,9 @@ class Sampler:
         self._known = {name: known for name, known in self._known.items() if name in there}
 
     def _measure(self, vassal: Mapping[str, Any]) -> None:
-        name, pid = vassal["name"], vassal["pid"]
+        name, pid = vassal["name"], vassal.get("pid")
         found = None if pid is None else sample(pid, vassal.get("cgroup"))
-        if found is None:
+        if pid is None or found is None:
             self._known.pop(name, None)
             return
         now = time.monotonic()

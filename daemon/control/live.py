@@ -38,8 +38,12 @@ class Daemon(Protocol):
     def status_of(self, vassal: str) -> str | None: ...
 
 
-async def listed(daemon: Daemon, names: Collection[str] | None = None) -> tuple[int, bytes]:
+async def listed(
+    daemon: Daemon, names: Collection[str] | None = None, fields: Collection[str] = ()
+) -> tuple[int, bytes]:
     """The line of an answer with these vassals, or all, and the event as of which it is.
+
+    Of ``fields`` it has those that are not null, and no others; without, it has all.
 
     Other tasks have their turns while it is made. The vassals are copied first, so the line shows
     one moment.
@@ -52,6 +56,8 @@ async def listed(daemon: Daemon, names: Collection[str] | None = None) -> tuple[
     parts = [accepted(moment_record(fleet)).removesuffix(b"}\n"), b',"vassals":[']
     for first in range(0, len(vassals), _SHARE):
         share = [live_record(daemon, each, line) for each in vassals[first : first + _SHARE]]
+        if fields:
+            share = [{k: v for k in fields if (v := each.get(k)) is not None} for each in share]
         parts += [b"," if first else b"", escapes.encode(share)[1:-1]]
         await trio.lowlevel.checkpoint()
     return seq, b"".join([*parts, b'],"sources":', sources, b"}\n"])
@@ -62,8 +68,7 @@ def live_record(daemon: Daemon, vassal: Vassal, line: int | None = None) -> dict
     age = daemon.heartbeat_age(vassal.name)
     uptime, its_line = None, None
     if vassal.start_time is not None:
-        elapsed = time.clock_gettime(time.CLOCK_BOOTTIME)
-        uptime = round(elapsed - vassal.start_time / _TICKS, 3)
+        uptime = round(time.clock_gettime(time.CLOCK_BOOTTIME) - vassal.start_time / _TICKS, 3)
     if waits_in_line(vassal):
         its_line = in_line(daemon.fleet) if line is None else line
     now = daemon.now()

@@ -21,7 +21,7 @@ from ...monitors import children
 from ...monitors.names import shown
 from ...version import VERSION
 from ..core.draft import Draft
-from ..core.records import listens
+from ..core.records import LIVE, listens, vassal_columns
 from ..core.running import waiting_steps
 from ..host import threads
 from . import access, rollouts
@@ -44,6 +44,7 @@ from .stories import why
 
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
 # Refused ones are recorded. That of another emperor, to take over, is no operator's.
+_FIELDS: Final = (*vassal_columns(), *LIVE)
 _LOOKS: Final = ("status", "list", "show", "explain", "why", "log", "rollout")
 _FILES: Final = ("archive", "backup")
 _CHANGES: Final = (
@@ -113,7 +114,7 @@ class RequestHandler:
             if looks is None
             else Rollbacks(daemon, looks.former, looks.config_text)
         )
-        self._listed = SharedAnswer(partial(listed, daemon))
+        self._listed = SharedAnswer(partial(listed, daemon, None))
 
     async def __call__(self, request: Mapping[str, Any], client: Client) -> Answered:
         """The answer to a client's request. Raises Refused."""
@@ -211,15 +212,21 @@ class RequestHandler:
         }
 
     async def _list(self, request: Mapping[str, Any]) -> bytes:
-        """All vassals. Those of ``names`` alone, where each of these is the name of one."""
+        """All vassals. Those of ``names`` alone, where each of these is the name of one.
+
+        Of the ``fields`` that are asked for, those count that a record has. A later client may ask
+        for others.
+        """
         names, vassals = request.get("names"), self._daemon.fleet.vassals
+        asked = request.get("fields")
+        fields = tuple(each for each in _FIELDS if isinstance(asked, list) and each in asked)
         if (
             isinstance(names, list)
             and 0 < len(names) <= MOST
             and all(isinstance(name, str) and name in vassals for name in names)
         ):
-            return (await listed(self._daemon, set(names)))[1]
-        return await self._listed.line(self._daemon.fleet.seq)
+            return (await listed(self._daemon, set(names), fields))[1]
+        return await self._listed.line(self._daemon.fleet.seq, fields)
 
     async def _reopen(self, request: Mapping[str, Any], client: Client) -> dict[str, Any]:
         """Reopen logs. A full disk is no obstacle: that may be why they were moved away."""

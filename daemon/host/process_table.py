@@ -25,11 +25,15 @@ class ProcessTable:
 
         Of two such processes it is the older one, which serves.
         """
-        found = self._by_name.get(vassal, {})
+        found = self._by_name.get(vassal)
+        if found is None:
+            return None
         if attempt is not None:
             return found.get(attempt)
-        serving = (process for process in found.values() if not process.end_ordered)
-        return next(serving, next(iter(found.values()), None))
+        first = next(iter(found.values()))
+        if len(found) == 1:
+            return first
+        return next((process for process in found.values() if not process.end_ordered), first)
 
     def holds(self, process: Process) -> bool:
         """Whether this is still the process of its attempt: it is not reaped yet."""

@@ -79,6 +79,7 @@ class LogDirectory:
     def __init__(self, path: str, limit: int, keep: int = 1) -> None:
         """Raises OSError, whose text says what to do."""
         self._path = path
+        self.absolute = os.path.abspath(path)
         self._limit = limit
         self._rotation = LogRotation(limit, keep)
         self._made = False  # by this daemon

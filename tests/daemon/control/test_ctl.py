@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from emperord.daemon.client.asking import exchanged
 from support.asking import asked, refused
 from support.daemon import STAMP
 from support.kept import Emperor
@@ -49,6 +50,14 @@ def test_status(kept_running: Emperor) -> None:
     kept_running.stop()
 
 
+def _fields(running: Emperor, fields: Any) -> dict[str, Any]:
+    """The only vassal, as the daemon answers a client that asks for these fields."""
+    answer = exchanged(str(running.control), {"do": "list", "fields": fields}, 20)
+    assert answer is not None
+    (vassal,) = answer["vassals"]
+    return dict(vassal)
+
+
 def test_list(running: Emperor) -> None:
     said = asked(running, "list")
     assert list(said) == ["seq", "at", "vassals", "sources"]
@@ -67,6 +76,10 @@ def test_list(running: Emperor) -> None:
     )
     live = {key: value for key, value in vassal.items() if key in STATE}
     assert json.loads(state.stdout)["vassals"] == [live]
+    some = {"name": "a.ini", "pid": vassal["pid"]}
+    assert _fields(running, ["pid", "name", "uid", "there is none"]) == some
+    for no_fields in (["there is none"], "name", [["name"]], []):
+        assert list(_fields(running, no_fields)) == list(vassal)
     header, row = running.ctl("list").stdout.splitlines()
     assert header.split()[:3] == ["VASSAL", "PHASE", "PID"]
     assert row.split()[:3] == ["a.ini", "ready", str(vassal["pid"])]

@@ -3,6 +3,7 @@
 import json
 import time
 
+import pytest
 import trio
 from emperord.daemon.control.live import listed
 from emperord.daemon.control.shared_answer import SharedAnswer
@@ -16,7 +17,7 @@ class Made:
     def __init__(self, seq: int) -> None:
         self.told, self.seq = 0, seq
 
-    async def line(self) -> tuple[int, bytes]:
+    async def line(self, fields: tuple[str, ...]) -> tuple[int, bytes]:
         self.told += 1
         seq, told = self.seq, self.told
         await trio.lowlevel.checkpoint()
@@ -31,6 +32,30 @@ async def test_it_is_shared_until_something_is_recorded() -> None:
     assert await answer.line(7) is first
     fleet.seq = 8
     assert await answer.line(8) == b"2"
+
+
+async def test_it_is_not_shared_with_clients_that_ask_for_other_fields() -> None:
+    answer = SharedAnswer(Made(7).line)
+    first = await answer.line(7)
+    other = await answer.line(7, ("name",))
+    assert other != first
+    assert await answer.line(7, ("name",)) is other
+    assert await answer.line(7) not in (first, other)
+
+
+async def test_one_that_failed_is_made_anew() -> None:
+    fleet = Made(7)
+
+    async def line(fields: tuple[str, ...]) -> tuple[int, bytes]:
+        if fields:
+            raise ValueError("a bug")
+        return await fleet.line(fields)
+
+    answer = SharedAnswer(line)
+    assert await answer.line(7) == b"1"
+    with pytest.raises(ValueError, match="a bug"):
+        await answer.line(7, ("name",))
+    assert await answer.line(7) == b"2"
 
 
 async def test_clients_that_come_while_it_is_made_share_it() -> None:

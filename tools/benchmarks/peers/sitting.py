@@ -199,7 +199,7 @@ class Sitting:
                 self._idle(peer, emperor)
                 self._resident(peer, emperor)
             if self._wants(peer, "stop"):
-                time.sleep(PAUSES[0])  # what began with the start, or the touches, is over
+                time.sleep(PAUSES[0])  # the start and the touches are over and recorded by then
                 self.note("stop", peer, emperor.stop())
 
     def _told(self, emperor: Supervisor, those: Sequence[int]) -> float:
