@@ -53,12 +53,13 @@ def in_line(at: int) -> str:
     return stamp(at) if is_local() else times.for_people(at)
 
 
-def cell(at: int, now: int, most: int | None = None) -> str:
+def cell(at: int, now: int, most: int | None = None, *, local: bool | None = None) -> str:
     """In a table whose head has ``zone(now)``: on a terminal short, as ``emperor-ctl list`` has it.
 
-    Else it has ``most`` characters. A time of another zone, as of summer, has its own.
+    Else it has ``most`` characters. A time of another zone, as of summer, has its own. ``local`` is
+    ``is_local()``, for a caller that has many cells.
     """
-    if not is_local():
+    if not (is_local() if local is None else local):
         return times.for_people(at)[:most]
     text = terminal.brief_clock(at, now)
     return text if zone(at) == zone(now) else f"{text} {zone(at)}"

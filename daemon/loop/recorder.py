@@ -25,7 +25,7 @@ log = logging.getLogger("emperor")
 
 _LOOK: Final = 1.0  # seconds between two looks at the journal's files, at least
 _SELDOM: Final = 10.0  # seconds between them while nothing seems to change
-_TAIL: Final = 1000  # events, and two a vassal, behind which a snapshot is taken at rest
+_TAIL: Final = 1000  # events, and half as many as vassals, that no snapshot has at rest
 _RETRY: Final = 1.0  # seconds until a paused journal is tried again
 
 
@@ -156,7 +156,7 @@ class Recorder:
     async def _rest(self) -> None:
         """Have the next daemon read little, now that nothing is appended."""
         ahead, snapshot = self._pending.fleet, None
-        if ahead.seq - self._seen >= _TAIL + 2 * len(ahead.vassals):
+        if ahead.seq - self._seen >= _TAIL + len(ahead.vassals) // 2:
             snapshot = self._taken(ahead)
         await threads.run_sync(partial(self._journal.log.fold, snapshot), abandon_on_cancel=True)
 
