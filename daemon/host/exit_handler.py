@@ -205,6 +205,7 @@ class ExitHandler:
         steps: list[Callable[[], object]] = [
             partial(self._watch.remove_config, process),
             partial(self._trees.reap_leader, process),
+            partial(self._strays.ended, process.uid),
             partial(self._watch.remove_control, process),
             partial(self._keeper.drop, process.kept_name),
             partial(self._notifications.forget, process),

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 import trio
 from emperord.daemon.core import deaths, fold, process_moves, reloads, source_moves, starts
-from emperord.daemon.host import command, reap, spawn
+from emperord.daemon.host import command, procfs, reap, spawn
 from emperord.daemon.host.config_sender import ConfigSender
 from emperord.daemon.host.controller import Controller
 from emperord.daemon.host.exit_handler import ExitHandler
@@ -197,6 +197,32 @@ async def test_the_daemon_goes_on(
         await daemon.phase("late.ini", "accepting")
     verdict = verify(str(tmp_path / "journal.db"))
     assert (verdict.exit_code, verdict.first, verdict.audit.findings) == (0, None, [])
+
+
+async def test_a_look_that_fails_is_made_again(
+    tmp_path: Path, speaker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is for all that ended, so its error is about none of them."""
+    look = procfs.all_processes
+    failed: list[str] = []
+
+    def fail_once(*args: Any) -> procfs.Processes:
+        if not failed:
+            failed.append("once")
+            raise ValueError("a bug")
+        return look(*args)
+
+    source = Source()
+    async with steered(tmp_path, source, uwsgi=speaker) as daemon:
+        await source.lists(a=inline(SPEAKS, 1), b=inline(SPEAKS, 1))
+        await daemon.phase("a.ini", "accepting")
+        await daemon.phase("b.ini", "accepting")
+        monkeypatch.setattr(procfs, "all_processes", fail_once)
+        await source.lists(a=inline(SPEAKS, 1))
+        await daemon.until(lambda: "exited" in daemon.kinds("b.ini"), "its end is recorded")
+        assert failed
+        assert "vassal_failed" not in daemon.kinds()
+        await daemon.phase("a.ini", "accepting")
 
 
 def is_barred_or_gone(daemon: Steered) -> bool:
