@@ -14,6 +14,7 @@ paused the inbox fills, then the few messages that libzmq may hold for each clie
 The ts of a vassal is the moment when its message came, so that touched again is changed again.
 """
 
+import contextlib
 import logging
 import os
 import time
@@ -205,7 +206,8 @@ class ZeroMQ:
                     await inbox.put(Recovered())
         finally:
             if ours is not None and identity(path) == ours:
-                os.unlink(path)
+                with contextlib.suppress(OSError):  # it is away, or the file system is read-only
+                    os.unlink(path)
 
     # From frames to messages
 
