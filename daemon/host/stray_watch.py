@@ -1,8 +1,8 @@
 """The regular look for strays among the children of daemon and keeper (``stray_processes.py``).
 
-Only an end of a vassal makes a stray of a process that no look has seen as a candidate. There is
-one exception: a process that removes its mark and its tag in the midst of its life. So without an
-end the looks are seldom.
+A process that no look has seen as a candidate mostly becomes a stray by the end of a vassal. So
+without one the looks are seldom. They find processes that a check or a hook has left, and those
+that remove mark and tag in the midst of their life.
 """
 
 import contextlib

@@ -49,7 +49,6 @@ class MonitorRunner:
     async def run(self, monitors: Iterable[contract.Monitor]) -> None:
         """Run monitors, each in a task of its own, until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._try_deferred)
             for monitor in monitors:
                 nursery.start_soon(self._run, monitor)
 
@@ -101,7 +100,7 @@ class MonitorRunner:
                 reason = f"error of the daemon: {failures.reason_of(error)}"
                 yield Draft("monitor_failed", Failed(reason=reason), source.url)
 
-    async def _try_deferred(self) -> None:
+    async def try_deferred(self) -> None:
         """Take changes that wait for room in the budget of their account."""
 
         def meaning(fleet: Fleet) -> Iterable[Draft | None]:

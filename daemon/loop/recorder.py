@@ -133,25 +133,32 @@ class Recorder:
                 reason = f"{self._journal.path}: {reason}"
                 self._note_pause(reason, len(self._turn.folded), self._turn.asked)
 
-    async def watch_files(self, tell: Tell) -> None:
+    async def watch_files(self, tell: Tell, watched: trio.CancelScope) -> None:
         """Have an idle daemon notice that its journal was deleted or cut.
 
         It looks when a file beside the journal changes, which an append does, too. Not every
-        trouble makes such an event: another name elsewhere makes none.
+        trouble makes such an event: another name elsewhere makes none. When ``watched`` is
+        cancelled, it looks without such events.
         """
         changes = DirectoryChanges(self._folder)
         try:
-            while True:
-                seq = self._pending.fleet.seq  # also of events whose append is the change
-                await trio.sleep(_LOOK)
-                rests = self._recorded.seq == seq
-                if rests and self._journal.log.is_worthwhile:
-                    await self._rest()
-                if await self._watch_once(changes, tell) and rests:
-                    with trio.move_on_after(_SELDOM):
-                        await changes.wait()
+            with watched:
+                await self._watch(changes, tell)
+            await changes.close()
+            await self._watch(changes, tell)
         finally:
             await changes.close()
+
+    async def _watch(self, changes: DirectoryChanges, tell: Tell) -> None:
+        while True:
+            seq = self._pending.fleet.seq  # also of events whose append is the change
+            await trio.sleep(_LOOK)
+            rests = self._recorded.seq == seq
+            if rests and self._journal.log.is_worthwhile:
+                await self._rest()
+            if await self._watch_once(changes, tell) and rests:
+                with trio.move_on_after(_SELDOM):
+                    await changes.wait()
 
     async def _rest(self) -> None:
         """Have the next daemon read little, now that nothing is appended."""

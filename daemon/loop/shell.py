@@ -242,6 +242,8 @@ class Shell:
         await self._record(turn)
         for done in finished:
             done.set()
+        if self.fleet.leaving:
+            self._watching.end()
         return asked
 
     async def _turn(self, inputs: Sequence[Input], *, requests: bool = False) -> None:
@@ -269,8 +271,6 @@ class Shell:
             self.view.recent.note(each.event)
             self._heartbeats.note(each.event)
             self.view.look(each.event.vassal, each.actions)
-        if self.fleet.leaving:
-            self._watching.end()
         daemon_log.write(log, (line for each in turn.folded for line in each.lines))
         self._notifier.note_change()
         for action, at in turn.ordered:

@@ -1,19 +1,26 @@
-"""Sources and directories are watched until the daemon leaves.
+"""Sources that list their vassals, and directories, are watched until the daemon leaves.
 
 A daemon that stops its vassals does nothing about a change of a source. The next one finds it in
-its first listing. An append looks at the journal's files itself. The kernel takes some 10 ms to end
-the watch of a directory, and it does that while the vassals end.
+its first listing. The kernel takes some 10 ms to end the watch of a directory, and it does that
+while the vassals end.
+
+A source that announces its vassals says each thing once. So it is heard until the end, and the
+record has all that it said.
 """
 
+import logging
 from collections.abc import Sequence
 
 import trio
 
 from ...monitors import contract
+from ..host import failures
 from . import ports
 from .monitor_runner import MonitorRunner
 from .recorder import Recorder
 from .turn import Tell
+
+log = logging.getLogger("emperor")
 
 
 class Watching:
@@ -26,21 +33,33 @@ class Watching:
         self._recorder = recorder
         self._host = host
         self._tell = tell
-        self._scope = trio.CancelScope()
+        self._leaves = False
+        self._listing = trio.CancelScope()
+        self._files = trio.CancelScope()
 
     def begin(self, nursery: trio.Nursery, monitors: Sequence[contract.Monitor]) -> None:
         """Watch in the nursery. The start of the fleet waits for the first looks of monitors."""
         self._monitors.expect(monitors)
-        nursery.start_soon(self._run, monitors)
+        announcing = [each for each in monitors if isinstance(each, contract.Announcer)]
+        nursery.start_soon(self._recorder.watch_files, self._tell, self._files)
+        nursery.start_soon(self._monitors.try_deferred)
+        nursery.start_soon(self._monitors.run, announcing)
+        nursery.start_soon(self._run, [each for each in monitors if each not in announcing])
 
     def end(self) -> None:
-        """The daemon leaves."""
-        if not self._scope.cancel_called:
-            self._scope.cancel()
+        """The daemon leaves, and its vassals are told to stop."""
+        if not self._leaves:
+            self._leaves = True
+            self._listing.cancel()
+            self._files.cancel()
             self._host.leave()
 
     async def _run(self, monitors: Sequence[contract.Monitor]) -> None:
-        with self._scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._recorder.watch_files, self._tell)
-                nursery.start_soon(self._monitors.run, monitors)
+        try:
+            with self._listing:
+                await self._monitors.run(monitors)
+        except* Exception as errors:
+            if not self._leaves:
+                raise
+            # It must not end the daemon before its vassals have stopped.
+            log.error("a source was not left in order: %s", failures.describe(errors))
