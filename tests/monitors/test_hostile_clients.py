@@ -155,7 +155,7 @@ def test_hostile_clients_harm_nobody_else(what: str, tmp_path: Path) -> None:
             assert refused.body["name"] == "client 127.0.0.1"
             assert refused.body["reason"] == CLIENTS[what].refused
         assert most_memory(daemon) < MOST
-        assert are_prompt(late, daemon, vassals)
+        assert are_prompt(late, daemon, vassals, others.disk)
         daemon.stop()
 
 
@@ -177,5 +177,5 @@ def test_a_huge_message_of_a_client_with_a_key(tmp_path: Path) -> None:
                 daemon.event("vassal_added", "a.ini")
         late = daemon.until(lambda: others.late(daemon), "all files are told")
         assert most_memory(daemon) < MOST
-        assert are_prompt(late, daemon, tmp_path / "vassals")
+        assert are_prompt(late, daemon, tmp_path / "vassals", others.disk)
         daemon.stop()

@@ -229,7 +229,7 @@ def test_a_hostile_server_harms_nobody_else(
                 server.replace(source.sane)
                 daemon.event("monitor_recovered", patience=SLOW)
                 daemon.event("vassal_added", "a.ini")
-            assert are_prompt(late, daemon, vassals)
+            assert are_prompt(late, daemon, vassals, others.disk)
             daemon.stop()
 
 

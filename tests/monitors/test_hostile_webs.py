@@ -138,5 +138,5 @@ def test_a_hostile_web_server_harms_nobody_else(what: str, tmp_path: Path) -> No
             assert re.search(case.reason, rejected.body["reason"]), rejected.body["reason"]
             assert daemon.events("monitor_failed") == []
             assert most_memory(daemon) < MOST
-            assert are_prompt(late, daemon, vassals)
+            assert are_prompt(late, daemon, vassals, others.disk)
             daemon.stop()

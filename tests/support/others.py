@@ -1,6 +1,7 @@
 """A source beside a hostile one: how it gets on meanwhile, and what the daemon costs."""
 
 import itertools
+import os
 import select
 import threading
 import time
@@ -14,22 +15,30 @@ from .daemon import Daemon
 
 
 class Others:
-    """Another source, which has a new file time and again, written by a thread."""
+    """Another source, which has a new file time and again, written by a thread.
+
+    ``disk`` is the longest that the machine's disk took to sync a file of a few bytes meanwhile.
+    """
 
     def __init__(self, folder: Path, name: str = "t") -> None:
         self._folder = folder
         self._name = name  # the prefix of files' names
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._write, daemon=True)
+        self.disk = 0.0  # seconds
+        self._threads = [
+            threading.Thread(target=work, daemon=True) for work in (self._write, self._sync)
+        ]
         self._written: dict[str, int] = {}  # file -> when, in nanoseconds
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for each in self._threads:
+            each.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._over.set()
-        self._thread.join()
+        for each in self._threads:
+            each.join()
 
     def _write(self) -> None:
         for number in itertools.count():
@@ -40,6 +49,14 @@ class Others:
             new.rename(path)
             if self._over.wait(0.1):
                 return
+
+    def _sync(self) -> None:
+        with (self._folder.parent / f"{self._name}.synced").open("wb", 0) as file:
+            while not self._over.wait(0.05):
+                began = time.monotonic()
+                file.write(b"some bytes\n")
+                os.fsync(file)
+                self.disk = max(self.disk, time.monotonic() - began)
 
     def late(self, daemon: Daemon) -> list[float] | None:
         """Seconds from each file to its event; None: some are not told yet."""
@@ -68,15 +85,17 @@ def share(pid: int) -> float:
     return ran / (ran + waited) if ran else 1.0
 
 
-def are_prompt(late: list[float], daemon: Daemon, folder: Path) -> bool:
+def are_prompt(late: list[float], daemon: Daemon, folder: Path, disk: float) -> bool:
     """Whether files were told soon. The median of a busy machine says more than the worst.
 
-    If they were not, the machine may be to blame: it had no core for a daemon that was busy. And
-    how late are they when nothing is hostile?
+    If they were not, the machine may be to blame. It had no core for a daemon that was busy, or its
+    disk took ``disk`` seconds for one file. Each record waits for the one before. And how late are
+    they when nothing is hostile?
     """
     had = share(daemon.pid)
     print(f"the machine had a core for the daemon in {had:.0%} of the time")
-    if median(late) * had < PROMPT:
+    print(f"its disk took {disk:.3f} s for a file at most")
+    if median(late) * had < PROMPT + disk:
         return True
     with Others(folder, "calm") as others:
         select.select((), (), (), CALM)
