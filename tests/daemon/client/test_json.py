@@ -94,7 +94,9 @@ def test_an_object(fleet: Emperor, words: tuple[str, ...], code: int) -> None:
 
 
 def test_an_upgrade_that_is_not_waited_for_tells_nothing(fleet: Emperor) -> None:
+    seq = fleet.last_seq()
     assert asked(fleet, "upgrade", "--no-wait") == {}
+    fleet.next_ready(seq)
 
 
 def test_the_top(fleet: Emperor) -> None:
