@@ -108,8 +108,7 @@ def tyrant() -> Iterator[TyrantDaemon]:
 def test_the_capabilities_of_the_unit_suffice_for_tyrant_mode(tyrant: TyrantDaemon) -> None:
     tyrant.put("a.ini")
     tyrant.start()
-    tyrant.phase("a.ini", "ready")
-    vassal = tyrant.pid_of("a.ini")
+    vassal = tyrant.executed("a.ini")
     bounding = int(status_of(vassal)["CapBnd"][0], 16)
     assert not bounding >> 17 & 1  # CAP_SYS_RAWIO
     assert bounding >> 7 & 1  # CAP_SETUID

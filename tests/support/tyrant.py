@@ -33,6 +33,13 @@ class TyrantDaemon(Daemon):
         passed_on = processes.environments(f"UWSGI_{STAMP}", self.stamp)
         return {**super().environments(), **dict(passed_on)}
 
+    def executed(self, name: str, program: str = "sleep") -> int:
+        """The pid of a vassal that has come to execute its program: as its user, from then on."""
+        self.phase(name, "ready")
+        pid = self.pid_of(name)
+        self.until(lambda: executes(pid, program), f"{name} executes {program}")
+        return pid
+
     def put(self, name: str, text: str = SLEEPER, uid: int = ALICE, gid: int = ALICES) -> Path:
         """A vassal of this user's: it is there at once, with its owner."""
         ready = self.folder / f"{name}.new"

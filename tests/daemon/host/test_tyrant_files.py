@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +36,14 @@ def kept_of_bobs(tyrant: TyrantDaemon) -> list[str]:
     """The configs in the journal that are what bob's file says."""
     contents = [content for (content,) in tyrant.query("SELECT content FROM config")]
     return [text for content in contents if "of-bob" in (text := content.decode())]
+
+
+def is_alices(pid: int) -> bool:
+    """Whether it has come to run as alice, or is gone: it is started anew again and again."""
+    try:
+        return status_of(pid)["Uid"] == [str(ALICE)] * 4
+    except OSError:
+        return True
 
 
 def runs_as(tyrant: TyrantDaemon, name: str, uid: int) -> None:
@@ -300,8 +307,7 @@ def test_what_is_swapped_all_the_time_is_never_anothers(make_tyrant: MakeTyrant)
             swapper.kill()
     assert kept_of_bobs(tyrant) == []
     for pid in tyrant.running():
-        with suppress(FileNotFoundError):  # it is started anew again and again
-            assert status_of(pid)["Uid"] == [str(ALICE)] * 4
+        tyrant.until(partial(is_alices, pid), "it runs as alice")
     tyrant.stop()
 
 

@@ -157,9 +157,9 @@ def test_a_source_that_says_whose_each_is(make_tyrant: MakeTyrant, tmp_path: Pat
         tyrant.event("observation_rejected", count=2)
     for name, (_, _, gives) in WHOSE.items():
         if gives is None:
-            tyrant.phase(name, "ready")
-            assert status_of(tyrant.pid_of(name))["Uid"] == [str(ALICE)] * 4
-            assert status_of(tyrant.pid_of(name))["Gid"] == [str(ALICES)] * 4
+            pid = tyrant.executed(name)
+            assert status_of(pid)["Uid"] == [str(ALICE)] * 4
+            assert status_of(pid)["Gid"] == [str(ALICES)] * 4
         else:
             assert tyrant.phase(name, "barred").reason == (
                 f"tyrant mode: {url} gives {gives};"
@@ -224,7 +224,7 @@ def test_turned_on_it_ends_what_runs_as_somebody_else(make_tyrant: MakeTyrant) -
     after = tyrant.last_seq()
     tyrant.start("--tyrant")
     tyrant.event("spawned", "a.ini", after=after)
-    assert status_of(tyrant.pid_of("a.ini"))["Uid"][0] == str(ALICE)
+    assert status_of(tyrant.executed("a.ini"))["Uid"][0] == str(ALICE)
     tyrant.phase("roots.ini", "barred")
     assert len(tyrant.running()) == 1
     tyrant.kill()

@@ -66,7 +66,7 @@ def test_uid_and_gid_are_those_of_the_vassals() -> None:
             del daemon.environ["EMPEROR_AS_ROOT"]
             daemon.put("a.ini", uid=0, gid=0)
             daemon.start()
-            pid = daemon.phase("a.ini", "ready").pid or 0
+            pid = daemon.executed("a.ini")
             assert status_of(pid)["Uid"] == [str(ALICE)] * 4
             assert status_of(pid)["Gid"] == [str(ALICES)] * 4
             assert processes.environment_of(pid)["A"] == "b"
