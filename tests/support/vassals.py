@@ -26,6 +26,7 @@ def shell(script: str, **settings: str) -> str:
 
 
 SLEEPER = program("sleep", "1000")
+DEAF = shell("trap '' TERM; while :; do sleep 1000 & wait $!; done")
 
 
 def speaker_path(folder: Path) -> str:

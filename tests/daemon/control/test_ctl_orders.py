@@ -13,10 +13,10 @@ import pytest
 from emperord.daemon.ctl import cli
 from support.kept import Emperor
 from support.terminals import Terminal
-from support.vassals import SLEEPER, shell
+from support.vassals import DEAF, SLEEPER, shell
 
 from ..conftest import MakeEmperor
-from .test_waiting import DEAF, Asking, said
+from .test_waiting import Asking, said
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.vassals import SLEEPER
+from support.vassals import DEAF, SLEEPER
 
 from ..conftest import MakeEmperor
 from .test_orders import talking
-from .test_waiting import DEAF, Asking, said
+from .test_waiting import Asking, said
 
 
 @pytest.fixture

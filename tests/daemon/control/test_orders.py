@@ -13,7 +13,7 @@ import pytest
 from emperord.daemon.control.choosing import choose
 from emperord.daemon.control.server import Refused
 from support.kept import Emperor
-from support.vassals import SLEEPER, shell
+from support.vassals import DEAF, SLEEPER, shell
 
 from ..conftest import MakeEmperor
 
@@ -198,9 +198,8 @@ def test_a_client_waits_for_a_vassal_that_is_not_there_yet(emperor: Emperor) -> 
 
 def test_a_daemon_that_dies_tells_what_it_recorded(make_emperor: MakeEmperor) -> None:
     emperor = make_emperor("--mercy", "300")
-    deaf = shell("trap '' TERM; while :; do sleep 1000 & wait $!; done")
     for name in ("a.ini", "b.ini"):
-        (emperor.vassals / name).write_text(deaf)
+        (emperor.vassals / name).write_text(DEAF)
     emperor.start()
     for name in ("a.ini", "b.ini"):
         emperor.phase(name, "ready")

@@ -17,12 +17,11 @@ from typing import Any
 import pytest
 from support.descriptors import sockets
 from support.kept import Emperor
-from support.vassals import SLEEPER, Application, program, shell
+from support.vassals import DEAF, SLEEPER, Application, program, shell
 
 from ..conftest import MakeEmperor
 
 LAZY = shell("trap 'sleep 0.5; exit' TERM; while :; do sleep 1000 & wait $!; done")
-DEAF = shell("trap '' TERM; while :; do sleep 1000 & wait $!; done")
 
 
 def said(done: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:

@@ -14,22 +14,15 @@ import trio
 from emperord.journal.events import Spec
 from emperord.monitors.contract import Tell
 from support.daemon import Daemon
+from support.descriptors import descriptors
 from support.pushing import Pusher
 from support.steered import Source, inline, steered
-from support.vassals import SLEEPER, free_port, shell, speaker_path
-
-DEAF = shell("trap '' TERM; while :; do sleep 1000 & wait $!; done")
+from support.vassals import DEAF, SLEEPER, free_port, speaker_path
 
 
 def watches(pid: int) -> int:
     """How many descriptors of inotify a process has."""
-    found = 0
-    for number in os.listdir(f"/proc/{pid}/fd"):
-        try:
-            found += os.readlink(f"/proc/{pid}/fd/{number}") == "anon_inode:inotify"
-        except FileNotFoundError:
-            continue  # it was closed meanwhile
-    return found
+    return sum(target == "anon_inode:inotify" for _, target in descriptors(pid))
 
 
 def test_changes_during_a_stop_are_the_next_daemons(tmp_path: Path) -> None:
