@@ -24,8 +24,10 @@ def keep_utc() -> None:
 
 def is_local() -> bool:
     """Whether times are those of the local zone."""
+    if not terminal.is_terminal():  # first: it is asked for each cell of a list
+        return False
     context = click.get_current_context(silent=True)
-    return terminal.is_terminal() and not (context is not None and context.meta.get(_UTC))
+    return not (context is not None and context.meta.get(_UTC))
 
 
 def told(at: int) -> str:
@@ -53,13 +55,12 @@ def in_line(at: int) -> str:
     return stamp(at) if is_local() else times.for_people(at)
 
 
-def cell(at: int, now: int, most: int | None = None, *, local: bool | None = None) -> str:
+def cell(at: int, now: int, most: int | None = None) -> str:
     """In a table whose head has ``zone(now)``: on a terminal short, as ``emperor-ctl list`` has it.
 
-    Else it has ``most`` characters. A time of another zone, as of summer, has its own. ``local`` is
-    ``is_local()``, for a caller that has many cells.
+    Else it has ``most`` characters. A time of another zone, as of summer, has its own.
     """
-    if not (is_local() if local is None else local):
+    if not is_local():
         return times.for_people(at)[:most]
     text = terminal.brief_clock(at, now)
     return text if zone(at) == zone(now) else f"{text} {zone(at)}"

@@ -4,8 +4,8 @@ The daemon concludes an outcome when a deploy has come to something, and does no
 So a deploy that was accepting, and that an operator rolled back afterwards, is told as rolled back.
 A request that was cancelled before the next deploy does not count.
 
-Only the events of the vassal between two of its deploys are read. So the answer about one vassal
-does not take longer in a longer journal.
+Only requests and deploys of the vassal are read, and few ahead at first. So the answer about one
+vassal does not take longer in a longer journal.
 """
 
 from collections import deque

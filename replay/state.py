@@ -50,8 +50,7 @@ def lines(fleet: Fleet, names: Collection[str] | None = None) -> Iterable[str]:
     yield from _troubles(vassals, fleet.at)
     if vassals:
         line, sources = in_line(fleet), Sources.of_fleet(fleet)
-        local = is_local()
-        rows = [_cells(vassal, fleet, line, sources, local=local) for vassal in vassals]
+        rows = [_cells(vassal, fleet, line, sources) for vassal in vassals]
         yield from aligned(*_for_width(HEAD, rows, fleet.at))
 
 
@@ -122,9 +121,7 @@ def _ended_as_ordered(vassal: Vassal) -> bool:
     return vassal.attempt is None and vassal.last is not None and vassal.last.order is not None
 
 
-def _cells(
-    vassal: Vassal, fleet: Fleet, line: int, sources: Sources, *, local: bool
-) -> tuple[str, ...]:
+def _cells(vassal: Vassal, fleet: Fleet, line: int, sources: Sources) -> tuple[str, ...]:
     deadline = next_try(vassal)
     facts = [
         shown(vassal.reason or ""),
@@ -139,7 +136,7 @@ def _cells(
     return (
         shown(vassal.name),
         terminal.Styled(phase_of(vassal), terminal.of_phase(vassal.phase)),
-        cell(vassal.since, fleet.at, 19, local=local),
+        cell(vassal.since, fleet.at, 19),
         "-" if vassal.pid is None else str(vassal.pid),
         str(vassal.deaths),
         "-" if now is None else str(restarts(vassal, now)),

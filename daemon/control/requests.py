@@ -43,8 +43,8 @@ from .shared_answer import SharedAnswer
 from .stories import why
 
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
-# Refused ones are recorded. That of another emperor, to take over, is no operator's.
 _FIELDS: Final = (*vassal_columns(), *LIVE)
+# Refused ones are recorded. That of another emperor, to take over, is no operator's.
 _LOOKS: Final = ("status", "list", "show", "explain", "why", "log", "rollout")
 _FILES: Final = ("archive", "backup")
 _CHANGES: Final = (

@@ -3,7 +3,7 @@
 from .cgroups import Cgroups
 from .notifications import Notifications
 from .process_table import ProcessTable
-from .vassal_log import LogDirectory, log_name
+from .vassal_log import LogDirectory
 
 
 class Reports:
@@ -23,7 +23,7 @@ class Reports:
 
     def log_of(self, vassal: str) -> str | None:
         """The path of a vassal's log, None where it writes to the daemon's own output."""
-        return None if self._logs is None else f"{self._logs.absolute}/{log_name(vassal)}"
+        return None if self._logs is None else self._logs.absolute(vassal)
 
     def cgroup_troubles(self) -> dict[str, str]:
         """Troubles with cgroups: a heading, and the reason."""

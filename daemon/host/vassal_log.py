@@ -79,7 +79,7 @@ class LogDirectory:
     def __init__(self, path: str, limit: int, keep: int = 1) -> None:
         """Raises OSError, whose text says what to do."""
         self._path = path
-        self.absolute = os.path.abspath(path)
+        self._absolute = os.path.abspath(path)
         self._limit = limit
         self._rotation = LogRotation(limit, keep)
         self._made = False  # by this daemon
@@ -110,6 +110,10 @@ class LogDirectory:
 
     def path(self, vassal: str) -> str:
         return os.path.join(self._path, log_name(vassal))
+
+    def absolute(self, vassal: str) -> str:
+        """The same for a reader in another directory."""
+        return f"{self._absolute}/{log_name(vassal)}"
 
     def give_away(self) -> None:
         """Make sure that logs in here can be other users' (tyrant mode). Raises OSError.

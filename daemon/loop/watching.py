@@ -33,7 +33,6 @@ class Watching:
         self._recorder = recorder
         self._host = host
         self._tell = tell
-        self._leaves = False
         self._listing = trio.CancelScope()
         self._files = trio.CancelScope()
 
@@ -47,19 +46,17 @@ class Watching:
         nursery.start_soon(self._run, [each for each in monitors if each not in announcing])
 
     def end(self) -> None:
-        """The daemon leaves, and its vassals are told to stop."""
-        if not self._leaves:
-            self._leaves = True
-            self._listing.cancel()
-            self._files.cancel()
-            self._host.leave()
+        """The daemon leaves, and its vassals are told to stop. More calls change nothing."""
+        self._listing.cancel()
+        self._files.cancel()
+        self._host.leave()
 
     async def _run(self, monitors: Sequence[contract.Monitor]) -> None:
         try:
             with self._listing:
                 await self._monitors.run(monitors)
         except* Exception as errors:
-            if not self._leaves:
+            if not self._listing.cancel_called:
                 raise
             # It must not end the daemon before its vassals have stopped.
             log.error("a source was not left in order: %s", failures.describe(errors))
