@@ -6,7 +6,8 @@ the watch cannot be had, a directory counts as changed.
 """
 
 import os
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, Self
 
 import trio
 from inotify_simple import flags  # type: ignore[import-untyped]
@@ -45,6 +46,19 @@ class DirectoryChanges:
         """Return when something has changed since ``arm``, which returned True."""
         assert self._held.inotify is not None
         await trio.lowlevel.wait_readable(self._held.inotify)
+
+    async def serve(self, watch: Callable[[Self], Awaitable[None]], told: trio.CancelScope) -> None:
+        """Run ``watch`` until cancelled; anew when ``told`` is cancelled, as ``arm`` fails then.
+
+        So a daemon that leaves ends the watch while its vassals end, and looks without it.
+        """
+        try:
+            with told:
+                await watch(self)
+            await self.close()
+            await watch(self)
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """Watch no longer; also where the caller is cancelled.

@@ -31,21 +31,17 @@ async def watch_logs(
 
     When ``watched`` is cancelled, the directory is looked at, but not watched any more.
     """
-    with watched:
-        changes = DirectoryChanges(logs.directory)
-        try:
-            while True:
-                await trio.sleep(_INTERVAL)
-                # Before the look, so that no change falls in between.
-                armed = await threads.run_sync(changes.arm)
-                if await _look(logs, processes, tasks) and armed:
-                    with trio.move_on_after(_SELDOM):
-                        await changes.wait()
-        finally:
-            await changes.close()
-    while True:
-        await trio.sleep(_INTERVAL)
-        await _look(logs, processes, tasks)
+
+    async def watch(changes: DirectoryChanges) -> None:
+        while True:
+            await trio.sleep(_INTERVAL)
+            # Before the look, so that no change falls in between.
+            armed = await threads.run_sync(changes.arm)
+            if await _look(logs, processes, tasks) and armed:
+                with trio.move_on_after(_SELDOM):
+                    await changes.wait()
+
+    await DirectoryChanges(logs.directory).serve(watch, watched)
 
 
 async def _look(logs: LogDirectory, processes: ProcessTable, tasks: VassalTasks) -> bool:

@@ -140,16 +140,9 @@ class Recorder:
         trouble makes such an event: another name elsewhere makes none. When ``watched`` is
         cancelled, it looks without such events.
         """
-        changes = DirectoryChanges(self._folder)
-        try:
-            with watched:
-                await self._watch(changes, tell)
-            await changes.close()
-            await self._watch(changes, tell)
-        finally:
-            await changes.close()
+        await DirectoryChanges(self._folder).serve(partial(self._watch, tell), watched)
 
-    async def _watch(self, changes: DirectoryChanges, tell: Tell) -> None:
+    async def _watch(self, tell: Tell, changes: DirectoryChanges) -> None:
         while True:
             seq = self._pending.fleet.seq  # also of events whose append is the change
             await trio.sleep(_LOOK)
