@@ -45,8 +45,7 @@ class ClientLimits:
             while not self._has_room(client.uid):
                 idle = self._idle(client.uid)
                 if idle is not None and self._age(idle) >= _FRESH:
-                    self.leave(idle)
-                    idle.hang_up()
+                    await self._disconnect(idle)
                     continue
                 patience = math.inf if idle is None else _FRESH - self._age(idle)
                 with trio.move_on_after(patience):
@@ -55,6 +54,19 @@ class ClientLimits:
         finally:
             self._queued[client.uid] -= 1
         return True
+
+    async def _disconnect(self, client: LimitedClient) -> None:
+        """Take the place of an idle client, unless it has just asked.
+
+        A daemon that is late has requests to read that have arrived. In the first turn of the event
+        loop it learns of them, and by the second it has read them.
+        """
+        since = client.idle_since
+        for _ in range(2):
+            await trio.lowlevel.checkpoint()
+        if client in self._served and client.idle_since == since:
+            self.leave(client)
+            client.hang_up()
 
     def leave(self, client: LimitedClient) -> None:
         """The client's place, if it has one, is free."""

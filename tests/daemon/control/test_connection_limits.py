@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 
 import pytest
 import trio
@@ -105,6 +106,24 @@ def test_a_client_that_has_just_come_may_ask_first() -> None:
     under_trio(main)
 
 
+def test_a_client_that_has_asked_of_a_late_daemon_is_answered() -> None:
+    async def main() -> None:
+        places = ClientLimits()
+        late = LimitedClient(1, trio.current_time())
+        await placed(places, late, *(LimitedClient(1) for _ in range(SHARE - 1)))
+        await trio.sleep(10)
+
+        async def read() -> None:
+            late.idle_since = None
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            assert await stands(places, LimitedClient(1))
+        assert not late.hung_up
+
+    under_trio(main)
+
+
 @pytest.mark.parametrize("how", ["left", "idle"])
 def test_who_waits_gets_the_next_place(how: str) -> None:
     async def main() -> None:
@@ -147,13 +166,12 @@ def test_idle_connections_do_not_shut_the_operator_out(emperor: Emperor, drip: b
     (emperor.vassals / "a.ini").write_text(SLEEPER)
     emperor.start()
     emperor.up("a.ini")
-    idle = [socket.socket(socket.AF_UNIX) for _ in range(100)]
-    for client in idle:
-        client.connect(str(emperor.control))
-        client.sendall(drip)
-    done = emperor.ctl("status", timeout=20)
-    assert done.returncode == 0, done
-    assert emperor.ctl("reload", "a.ini", timeout=20).returncode == 0
-    for client in idle:
-        client.close()
+    with ExitStack() as idle:
+        for _ in range(100):
+            client = idle.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(str(emperor.control))
+            client.sendall(drip)
+        done = emperor.ctl("status", timeout=20)
+        assert done.returncode == 0, done
+        assert emperor.ctl("reload", "a.ini", timeout=20).returncode == 0
     emperor.stop()
