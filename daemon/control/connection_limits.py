@@ -32,6 +32,7 @@ class ClientLimits:
 
     def __init__(self) -> None:
         self._served: dict[LimitedClient, None] = {}
+        self._looked_at: set[LimitedClient] = set()  # that may be disconnected in a moment
         self._queued: Counter[int] = Counter()
         self._changed = trio.Event()
         self.waiting = 0  # clients that wait for a vassal, beside those
@@ -44,10 +45,10 @@ class ClientLimits:
         try:
             while not self._has_room(client.uid):
                 idle = self._idle(client.uid)
-                if idle is not None and self._age(idle) >= _FRESH:
+                patience = math.inf if idle is None else _FRESH - self._age(idle)
+                if idle is not None and patience <= 0:
                     await self._disconnect(idle)
                     continue
-                patience = math.inf if idle is None else _FRESH - self._age(idle)
                 with trio.move_on_after(patience):
                     await self._changed.wait()
             self._served[client] = None
@@ -62,8 +63,13 @@ class ClientLimits:
         loop it learns of them, and by the second it has read them.
         """
         since = client.idle_since
-        for _ in range(2):
-            await trio.lowlevel.checkpoint()
+        self._looked_at.add(client)  # others take the place of another one
+        try:
+            for _ in range(2):
+                await trio.lowlevel.checkpoint()
+        finally:
+            self._looked_at.remove(client)
+            self.changed()
         if client in self._served and client.idle_since == since:
             self.leave(client)
             client.hang_up()
@@ -88,7 +94,11 @@ class ClientLimits:
     def _idle(self, uid: int) -> LimitedClient | None:
         """The client whose place a new one of this user gets next."""
         counts = self._counts()
-        guests = [client for client in self._served if client.idle_since is not None]
+        guests = [
+            client
+            for client in self._served
+            if client.idle_since is not None and client not in self._looked_at
+        ]
         if counts[uid] >= SHARE:
             guests = [client for client in guests if client.uid == uid]
         return max(guests, key=lambda client: (counts[client.uid], self._age(client)), default=None)

@@ -256,6 +256,9 @@ async def _serve(client: Client, answer: Answer) -> None:
                     await _converse(client, answer)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     return  # it has gone, so nothing is left to answer
+                except Exception as fault:  # a bug of ours is to end this client, not the daemon
+                    error = failures.describe(failures.alone(fault))
+                    log.error("disconnecting a client of uid %s: %s", client.uid, error)
     finally:
         client.leave()
 

@@ -24,8 +24,25 @@ class LimitedClient:
         self.hung_up = True
 
 
-def under_trio(main: Callable[[], Awaitable[None]]) -> None:
-    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+class Moving(trio.abc.Clock):
+    """A clock that moves on with each look at it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def start_clock(self) -> None:
+        pass
+
+    def current_time(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        return 0.0
+
+
+def under_trio(main: Callable[[], Awaitable[None]], clock: trio.abc.Clock | None = None) -> None:
+    trio.run(main, clock=clock or trio.testing.MockClock(autojump_threshold=0))
 
 
 async def placed(places: ClientLimits, *guests: LimitedClient) -> None:
@@ -120,6 +137,54 @@ def test_a_client_that_has_asked_of_a_late_daemon_is_answered() -> None:
             nursery.start_soon(read)
             assert await stands(places, LimitedClient(1))
         assert not late.hung_up
+
+    under_trio(main)
+
+
+@pytest.mark.parametrize("age", [each / 1000 for each in range(490, 501)])
+def test_a_client_that_ceases_to_be_fresh_in_the_midst_of_a_look(age: float) -> None:
+    """The rest of its time is no less than nothing: trio takes no such wait."""
+
+    async def main() -> None:
+        places = ClientLimits()
+        idle = LimitedClient(1)
+        await placed(places, idle, *(LimitedClient(1) for _ in range(SHARE - 1)))
+        idle.idle_since = trio.current_time() - age
+        await placed(places, LimitedClient(1))
+        assert idle.hung_up
+
+    under_trio(main, Moving())
+
+
+def test_those_that_come_at_once_do_not_wait_for_each_other() -> None:
+    async def main() -> None:
+        places = ClientLimits()
+        idle = [LimitedClient(1, trio.current_time()) for _ in range(SHARE)]
+        await placed(places, *idle)
+        await trio.sleep(10)
+        async with trio.open_nursery() as nursery:
+            for _ in range(SHARE):
+                nursery.start_soon(places.take, LimitedClient(1))
+            for _ in range(4):
+                await trio.lowlevel.checkpoint()
+            assert all(guest.hung_up for guest in idle)
+
+    under_trio(main)
+
+
+def test_a_place_that_a_client_did_not_wait_for_goes_to_the_next_one() -> None:
+    async def main() -> None:
+        places = ClientLimits()
+        idle = LimitedClient(1, trio.current_time())
+        await placed(places, idle, *(LimitedClient(1) for _ in range(SHARE - 1)))
+        await trio.sleep(10)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(places.take, LimitedClient(1))
+            await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+        assert not idle.hung_up
+        await placed(places, LimitedClient(1))
+        assert idle.hung_up
 
     under_trio(main)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+from emperord.daemon.control.connection_limits import ClientLimits
 from emperord.daemon.control.server import Answered, Client, bind, serve
 from support.hostile import SECRET, Planted
 
@@ -46,5 +47,28 @@ async def test_it_ends_one_answer(tmp_path: Path, caplog: pytest.LogCaptureFixtu
             assert "\u202e" not in told["error"]
             assert "test_own_errors.py" in caplog.text  # where it was raised
             assert "Planted" in (await ask(path, {"do": "wait"}))["error"]
+            assert (await ask(path, {"do": "status"}))["ok"]
+            nursery.cancel_scope.cancel()
+
+
+async def test_it_ends_one_client(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outside of an answer, too: its connection is closed, and the daemon serves the others."""
+    path = str(tmp_path / "control.sock")
+
+    async def fails(_: ClientLimits, client: object) -> bool:
+        raise Planted(f"password={SECRET}")
+
+    with bind(path) as listener, caplog.at_level(logging.ERROR):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve, listener, answer)
+            with monkeypatch.context() as planted:
+                planted.setattr(ClientLimits, "take", fails)
+                async with await trio.open_unix_socket(path) as stream:
+                    assert await stream.receive_some() == b""
+            assert "disconnecting a client of uid" in caplog.text
+            assert "Planted" in caplog.text
+            assert SECRET not in caplog.text
             assert (await ask(path, {"do": "status"}))["ok"]
             nursery.cancel_scope.cancel()
