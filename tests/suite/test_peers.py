@@ -43,6 +43,15 @@ def test_each_chosen_row_has_a_figure_of_each_peer(tmp_path: Path) -> None:
     assert memory == [1, 2]  # the keeper and the daemon
 
 
+def test_the_floor_has_a_start_and_a_stop_that_are_recorded(tmp_path: Path) -> None:
+    told = tmp_path / "told.json"
+    bench(*TINY, "--peer", "emperord", "--row", "floor", "--json", str(told))
+    floor = json.loads(told.read_text())["floor"]
+    assert {"bare-start", "bare-tenth", "bare-stop", "commit", "look"} <= set(floor)
+    for name, row in floor.items():
+        assert all(each > 0 for each in row["cells"]["here"]["runs"]), name
+
+
 def processes(folder: Path) -> list[str]:
     """The command lines of processes that were started with this folder for temporary files."""
     found = []

@@ -1,22 +1,26 @@
-"""The least of a start that is recorded: what no emperor in Python that keeps a journal can leave.
+"""The least of a start and a stop that are recorded: what no emperor in Python with a journal can
+leave out.
 
 ``bare_start.py PROGRAM FOLDER COUNT`` imports the modules of the daemon. Then it reads the configs
 in FOLDER, and starts PROGRAM for each. That gets a socket pair, which another process holds as
 well, and a log of its own. Its pid and start time are read. Four events for each are appended to a
 journal, and a thread makes them durable. So both processors have work.
 
+At SIGTERM it records the stop, tells all, and waits for them together (``bare_stop.py``).
+
 It has no fold, no event loop, no watch, no keeper, and it checks nothing. It hears of no vassal.
 """
 
 import hashlib
 import os
+import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import bare_stop
 import emperord.daemon.main  # noqa: F401
 from emperord.daemon.host.procfs import start_time
 from emperord.journal import chain
@@ -39,7 +43,7 @@ class Record:
         self._thread = ThreadPoolExecutor(1)
         self._last: Future[None] | None = None
 
-    def add(self, kind: str, body: Body, vassal: str) -> None:
+    def add(self, kind: str, body: Body, vassal: str | None = None) -> None:
         self._seq, self._at = self._seq + 1, self._at + 1
         text = chain.text(body)
         self._rows.append((self._seq, self._at, kind, "dir://", vassal, None, text, "[]"))
@@ -76,7 +80,9 @@ def read(config: str) -> Announced:
     return Announced(spec=Spec(ts=status.st_mtime_ns, config=digest, path=config))
 
 
-def start(program: str, name: str, attempt: int, keeper: socket.socket) -> Spawned:
+def start(
+    program: str, name: str, attempt: int, keeper: socket.socket
+) -> tuple[Spawned, bare_stop.Running]:
     """Start one vassal. Our end of its socket stays open here, too."""
     ours, theirs = socket.socketpair()
     theirs.set_inheritable(True)
@@ -89,18 +95,20 @@ def start(program: str, name: str, attempt: int, keeper: socket.socket) -> Spawn
         stdin=NULL, stdout=log, stderr=log, close_fds=False, start_new_session=True,
     )  # fmt: skip
     child.returncode = 0  # nothing waits for it
-    os.pidfd_open(child.pid)
+    running = bare_stop.Running(name, attempt, child.pid, os.pidfd_open(child.pid), ours)
     os.close(log)
     theirs.close()
-    ours.detach()
-    return Spawned(attempt=attempt, pid=child.pid, start_time=start_time(child.pid) or 0)
+    began = start_time(child.pid) or 0
+    return Spawned(attempt=attempt, pid=child.pid, start_time=began), running
 
 
 def main() -> None:
     program, folder, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     os.chdir(folder)
     names = [f"v{index}.ini" for index in range(count)]
+    vassals: list[bare_stop.Running] = []
     keeper = holder()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     with Journal.open(f"{folder}/journal.db") as journal:
         record = Record(journal)
         for number, name in enumerate(names, 1):
@@ -108,14 +116,19 @@ def main() -> None:
             if number % LISTED == 0:
                 record.commit()
         for number, name in enumerate(names, 1):
-            record.add("spawned", start(program, name, number, keeper), name)
+            spawned, running = start(program, name, number, keeper)
+            vassals.append(running)
+            record.add("spawned", spawned, name)
             record.add("vassal_accepting", OfAttempt(attempt=number), name)
             record.add("vassal_loyal", OfAttempt(attempt=number), name)
             if number % STARTED == 0:
                 record.commit()
         record.commit()
         record.wait()
-    threading.Event().wait()  # the vassals end with it
+        poll = bare_stop.watch(vassals)
+        signal.sigwait([signal.SIGTERM])
+        bare_stop.stop(vassals, poll, record, keeper)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The floor: the least that a start, a commit and Python itself take on this machine."""
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from . import processes
 from .marks import STARTED, Marks
-from .sitting import Cell, Row
+from .sitting import PAUSES, Cell, Row
+from .supervisors import stopped
 
 TIMES = 200  # of a sync and of a commit
 PATIENCE = 60.0
@@ -125,6 +127,9 @@ class Floor:
                 took = max(marks.wait(STARTED, began, range(count), PATIENCE))
                 title = f"{count:,} by Python that records each start, and does nothing else"
                 self._note("bare-start" if count == self._count else "bare-tenth", title, took)
+                if count == self._count:
+                    title = f"{count:,} stopped by Python that records each end, and no more"
+                    self._note("bare-stop", title, _stopped(process, marks.pids()))
             finally:
                 process.kill()
                 process.wait()
@@ -183,3 +188,9 @@ class Floor:
             self._note(
                 f"{key}-anonymous", f"of it no other process can share: {title}", anonymous, "MB"
             )
+
+
+def _stopped(process: subprocess.Popen[bytes], pids: list[int]) -> float:
+    """Stop it after a rest, as in the row of the peers; the seconds until all are gone."""
+    time.sleep(PAUSES[0])
+    return stopped(process, signal.SIGTERM, pids)

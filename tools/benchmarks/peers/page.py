@@ -85,8 +85,10 @@ FLOOR = (
     "No supervisor can start, commit or be smaller than this, in its language, on this machine.\n"
     "*Python that records each start* imports the modules of the daemon. For each vassal it reads"
     " the config,\nstarts the program with a socket pair, which another process holds too, and a"
-    " log. It reads the pid and the start\ntime, and appends four events to a journal. It has no"
-    " fold, no event loop, no watch and no checks."
+    " log. It reads the pid and the start\ntime, and appends four events to a journal. *Python that"
+    " records each end* tells all to stop, and waits for them\ntogether. It tells each death to the"
+    " other process, signals the group, reaps the vassal, closes its descriptors, and\nappends an"
+    " event. Neither has a fold, an event loop, a watch or checks."
 )
 
 LIMITS = (
@@ -114,7 +116,7 @@ def _limits(found: dict[str, Any]) -> list[list[str]]:
     row("start-tenth", "bare-tenth", BARE)
     row("touch-one", "commit", "one commit, as the change is durable before the vassal is told")
     row("touch-half", "commit", "one commit")
-    row("stop", "commit", "one commit")
+    row("stop", "bare-stop", "[the least of a stop that is recorded](#the-floor-of-this-machine)")
     row("idle", "look", "one stat of each file every three seconds", 100 / 3)
     row("resident", "python-rss", "two processes of Python without a module", 2)
     row("resident", "libraries-rss", "the libraries of the daemon, without a module of ours")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -115,22 +115,7 @@ class Supervisor:
     def stop(self) -> float:
         """Stop it by its signal; the seconds until it and all its vassals are gone."""
         assert self.process is not None
-        pids = self.place.marks.pids()
-        ended = os.pidfd_open(self.process.pid)  # Popen's wait looks once in 50 ms only
-        began = time.monotonic()
-        self.process.send_signal(self.stop_signal)
-        try:
-            in_time, _, _ = select.select([ended], [], [], PATIENCE)
-        finally:
-            os.close(ended)
-        if not in_time:
-            raise TookTooLongError(f"it did not end in {PATIENCE:g} s")
-        self.process.wait()
-        while any(not processes.is_gone(pid) for pid in pids):
-            if time.monotonic() > began + PATIENCE:
-                raise TookTooLongError(f"its vassals did not end in {PATIENCE:g} s")
-            time.sleep(0.002)
-        return time.monotonic() - began
+        return stopped(self.process, self.stop_signal, self.place.marks.pids())
 
     def end(self) -> None:
         """Leave nothing of it, whatever happened."""
@@ -231,6 +216,25 @@ class CEmperor(_Files):
 
     def environ(self) -> dict[str, str]:
         return {**super().environ(), **libraries(self.place.prefix)}
+
+
+def stopped(process: subprocess.Popen[bytes], number: int, pids: Iterable[int]) -> float:
+    """Stop a process by a signal; the seconds until it and its vassals ``pids`` are gone."""
+    ended = os.pidfd_open(process.pid)  # Popen's wait looks once in 50 ms only
+    began = time.monotonic()
+    process.send_signal(number)
+    try:
+        in_time, _, _ = select.select([ended], [], [], PATIENCE)
+    finally:
+        os.close(ended)
+    if not in_time:
+        raise TookTooLongError(f"it did not end in {PATIENCE:g} s")
+    process.wait()
+    while any(not processes.is_gone(pid) for pid in pids):
+        if time.monotonic() > began + PATIENCE:
+            raise TookTooLongError(f"its vassals did not end in {PATIENCE:g} s")
+        time.sleep(0.002)
+    return time.monotonic() - began
 
 
 def c_emperor(prefix: Path) -> Path:
