@@ -16,6 +16,7 @@ MOST: Final = 64  # clients that are served at a time
 SHARE: Final = 48  # of one user
 MOST_QUEUED: Final = 512  # clients of one user that wait for a place
 _FRESH: Final = 0.5  # seconds; a client that has just come is about to ask
+_TURNS: Final = 3  # of the event loop, until a request that has arrived is read
 
 
 class LimitedClient(Protocol):
@@ -45,32 +46,35 @@ class ClientLimits:
         try:
             while not self._has_room(client.uid):
                 idle = self._idle(client.uid)
-                patience = math.inf if idle is None else _FRESH - self._age(idle)
-                if idle is not None and patience <= 0:
-                    await self._disconnect(idle)
+                until = math.inf if idle is None else self._fresh_until(idle)
+                if idle is not None and trio.current_time() >= until:
+                    await self._disconnect(idle, client.uid)
                     continue
-                with trio.move_on_after(patience):
+                with trio.move_on_at(until):
                     await self._changed.wait()
             self._served[client] = None
         finally:
             self._queued[client.uid] -= 1
         return True
 
-    async def _disconnect(self, client: LimitedClient) -> None:
-        """Take the place of an idle client, unless it has just asked.
+    async def _disconnect(self, client: LimitedClient, uid: int) -> None:
+        """Take the place of an idle client for one of this user, unless it has just asked.
 
         A daemon that is late has requests to read that have arrived. In the first turn of the event
-        loop it learns of them, and by the second it has read them.
+        loop it learns of them. A client that has just been answered reads in the second one, and is
+        busy by the third.
         """
         since = client.idle_since
         self._looked_at.add(client)  # others take the place of another one
         try:
-            for _ in range(2):
+            for _ in range(_TURNS):
                 await trio.lowlevel.checkpoint()
         finally:
             self._looked_at.remove(client)
             self.changed()
-        if client in self._served and client.idle_since == since:
+        # Other clients came and left meanwhile.
+        is_next = not self._has_room(uid) and self._idle(uid) is client
+        if is_next and client.idle_since == since:
             self.leave(client)
             client.hang_up()
 
@@ -102,6 +106,10 @@ class ClientLimits:
         if counts[uid] >= SHARE:
             guests = [client for client in guests if client.uid == uid]
         return max(guests, key=lambda client: (counts[client.uid], self._age(client)), default=None)
+
+    @staticmethod
+    def _fresh_until(client: LimitedClient) -> float:
+        return math.inf if client.idle_since is None else client.idle_since + _FRESH
 
     @staticmethod
     def _age(client: LimitedClient) -> float:

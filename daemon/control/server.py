@@ -245,22 +245,24 @@ async def serve(
                     raise
                 await trio.sleep(0.5)
                 continue
-            nursery.start_soon(_serve, Client(stream, places), answer)
+            nursery.start_soon(_serve, stream, places, answer)
 
 
-async def _serve(client: Client, answer: Answer) -> None:
+async def _serve(stream: trio.SocketStream, places: ClientLimits, answer: Answer) -> None:
+    """Answer one client until it leaves. A bug of ours ends this one, and not the daemon."""
     try:
-        async with client.stream:
-            with client.patience:
-                try:
+        async with stream:
+            client = Client(stream, places)
+            try:
+                with client.patience:
                     await _converse(client, answer)
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    return  # it has gone, so nothing is left to answer
-                except Exception as fault:  # a bug of ours is to end this client, not the daemon
-                    error = failures.describe(failures.alone(fault))
-                    log.error("disconnecting a client of uid %s: %s", client.uid, error)
-    finally:
-        client.leave()
+            finally:
+                client.leave()
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return  # it has gone, so nothing is left to answer
+    except Exception as fault:
+        error = failures.describe(failures.alone(fault))
+        log.error("disconnecting a client of the control socket: %s", error)
 
 
 def _listening(listener: socket.socket) -> socket.socket:
@@ -291,6 +293,7 @@ async def _converse(client: Client, answer: Answer) -> None:
             await _send(stream, _refusal(f"a request has {LONGEST} bytes at most"))
             return
         received = await stream.receive_some()
+        await trio.lowlevel.checkpoint_if_cancelled()  # another client got its place meanwhile
         if not received:
             return
         pending += received
@@ -304,7 +307,10 @@ async def _send(
         return
     with passed:
         rights = array.array("i", [passed.fileno()])
-        await stream.socket.sendmsg([line], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        try:
+            await stream.socket.sendmsg([line], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise trio.BrokenResourceError("the client has gone") from error
 
 
 async def _reply(line: bytes, client: Client, answer: Answer) -> tuple[bytes, socket.socket | None]:

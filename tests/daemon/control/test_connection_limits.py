@@ -123,7 +123,10 @@ def test_a_client_that_has_just_come_may_ask_first() -> None:
     under_trio(main)
 
 
-def test_a_client_that_has_asked_of_a_late_daemon_is_answered() -> None:
+@pytest.mark.parametrize("turns", [0, 1])
+def test_a_client_that_has_asked_of_a_late_daemon_is_answered(turns: int) -> None:
+    """Its request is read in the turn in which the daemon learns of it, or in the next one."""
+
     async def main() -> None:
         places = ClientLimits()
         late = LimitedClient(1, trio.current_time())
@@ -131,12 +134,93 @@ def test_a_client_that_has_asked_of_a_late_daemon_is_answered() -> None:
         await trio.sleep(10)
 
         async def read() -> None:
+            for _ in range(turns):
+                await trio.lowlevel.checkpoint()
             late.idle_since = None
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(read)
             assert await stands(places, LimitedClient(1))
         assert not late.hung_up
+
+    under_trio(main)
+
+
+def test_a_client_that_was_answered_during_the_look_is_fresh_again() -> None:
+    async def main() -> None:
+        places = ClientLimits()
+        late = LimitedClient(1, trio.current_time())
+        await placed(places, late, *(LimitedClient(1) for _ in range(SHARE - 1)))
+        await trio.sleep(10)
+        began = trio.current_time()
+
+        async def answer() -> None:
+            late.idle_since = trio.current_time()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(answer)
+            await placed(places, LimitedClient(1))
+        assert trio.current_time() - began >= 0.5
+
+    under_trio(main)
+
+
+@pytest.mark.parametrize("who", ["the idle one", "another"])
+def test_a_place_that_is_left_during_the_look_is_taken(who: str) -> None:
+    async def main() -> None:
+        places = ClientLimits()
+        idle = [LimitedClient(1, trio.current_time()) for _ in range(2)]
+        busy = LimitedClient(1)
+        await placed(places, *idle, busy, *(LimitedClient(1) for _ in range(SHARE - 3)))
+        await trio.sleep(10)
+
+        async def leave() -> None:
+            places.leave(busy if who == "another" else idle[0])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(leave)
+            await placed(places, LimitedClient(1))
+        assert not any(guest.hung_up for guest in idle)
+
+    under_trio(main)
+
+
+def test_users_that_have_few_places_keep_them_in_a_burst() -> None:
+    """One of its clients makes room until the other user has its share."""
+
+    async def main() -> None:
+        places = ClientLimits()
+        few = [LimitedClient(1, trio.current_time()) for _ in range(MOST - SHARE + 1)]
+        await placed(places, *few, *(LimitedClient(2) for _ in range(SHARE - 1)))
+        await trio.sleep(10)
+        with trio.move_on_after(60):
+            async with trio.open_nursery() as nursery:
+                for _ in range(len(few)):
+                    nursery.start_soon(places.take, LimitedClient(2))
+        assert sum(guest.hung_up for guest in few) == 1
+
+    under_trio(main)
+
+
+def test_one_that_waits_is_woken_when_a_look_is_given_up() -> None:
+    async def main() -> None:
+        places = ClientLimits()
+        idle = LimitedClient(1, trio.current_time())
+        await placed(places, idle, *(LimitedClient(1) for _ in range(SHARE - 1)))
+        await trio.sleep(10)
+        look = trio.CancelScope()
+
+        async def give_up() -> None:
+            with look:
+                await places.take(LimitedClient(1))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(give_up)
+            await trio.lowlevel.checkpoint()
+            nursery.start_soon(placed, places, LimitedClient(1))  # it finds no other idle one
+            await trio.lowlevel.checkpoint()
+            look.cancel()
+        assert idle.hung_up
 
     under_trio(main)
 
@@ -165,7 +249,7 @@ def test_those_that_come_at_once_do_not_wait_for_each_other() -> None:
         async with trio.open_nursery() as nursery:
             for _ in range(SHARE):
                 nursery.start_soon(places.take, LimitedClient(1))
-            for _ in range(4):
+            for _ in range(6):
                 await trio.lowlevel.checkpoint()
             assert all(guest.hung_up for guest in idle)
 

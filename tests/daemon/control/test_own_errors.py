@@ -67,7 +67,7 @@ async def test_it_ends_one_client(
                 planted.setattr(ClientLimits, "take", fails)
                 async with await trio.open_unix_socket(path) as stream:
                     assert await stream.receive_some() == b""
-            assert "disconnecting a client of uid" in caplog.text
+            assert "disconnecting a client of the control socket" in caplog.text
             assert "Planted" in caplog.text
             assert SECRET not in caplog.text
             assert (await ask(path, {"do": "status"}))["ok"]

@@ -108,7 +108,6 @@ def main() -> None:
     names = [f"v{index}.ini" for index in range(count)]
     vassals: list[bare_stop.Running] = []
     keeper = holder()
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     with Journal.open(f"{folder}/journal.db") as journal:
         record = Record(journal)
         for number, name in enumerate(names, 1):
@@ -126,6 +125,7 @@ def main() -> None:
         record.commit()
         record.wait()
         poll = bare_stop.watch(vassals)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # the vassals have theirs
         signal.sigwait([signal.SIGTERM])
         bare_stop.stop(vassals, poll, record, keeper)
     os._exit(0)
