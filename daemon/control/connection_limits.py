@@ -105,12 +105,12 @@ class ClientLimits:
         ]
         if counts[uid] >= SHARE:
             guests = [client for client in guests if client.uid == uid]
-        return max(guests, key=lambda client: (counts[client.uid], self._age(client)), default=None)
+        return min(
+            guests,
+            key=lambda client: (-counts[client.uid], self._fresh_until(client)),
+            default=None,
+        )
 
     @staticmethod
     def _fresh_until(client: LimitedClient) -> float:
         return math.inf if client.idle_since is None else client.idle_since + _FRESH
-
-    @staticmethod
-    def _age(client: LimitedClient) -> float:
-        return 0.0 if client.idle_since is None else trio.current_time() - client.idle_since
