@@ -253,7 +253,17 @@ def machine(folder: Path) -> dict[str, object]:
     return {
         "cores": len(os.sched_getaffinity(0)),
         "kernel": os.uname().release,
-        "python": sys.version.split()[0],
+        "python": _interpreter(),
         "file system": processes.file_system(folder),
         "load": os.getloadavg()[0],
     }
+
+
+def _interpreter() -> str:
+    """Its version, and whether the system's packages have it.
+
+    Another may be compiled without a profile of how Python is used, and is slower then.
+    """
+    version = sys.version.split()[0]
+    packaged = Path(sys.executable).resolve().parent == Path("/usr/bin")
+    return f"{version} of the system" if packaged else version
