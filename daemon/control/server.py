@@ -50,6 +50,7 @@ LONGEST: Final = 524_288  # bytes of a request: 2,000 names of 254 bytes
 _IDLE: Final = 300.0  # seconds that a client may say nothing
 _MOST_WAITING: Final = 1024  # clients that wait for a vassal, beside those
 _LOOK: Final = 2.0  # seconds between looks whether a client is there that waits
+_PART: Final = 65_536  # bytes of an answer, whose reading shows that the client is there
 T = TypeVar("T")
 log = logging.getLogger("emperor")
 
@@ -93,9 +94,19 @@ class Client:
 
     async def tell(self, *answers: dict[str, Any]) -> None:
         """Send lines before the answer. Raises trio.BrokenResourceError for a client that left."""
-        self.is_idle(True)  # it has to read them
-        await self.stream.send_all(b"".join(escapes.encode(each) + b"\n" for each in answers))
+        await self.send(b"".join(escapes.encode(each) + b"\n" for each in answers))
         self.is_idle(False)
+
+    async def send(self, lines: bytes) -> None:
+        """Send lines, for which the client is waited for. Raises trio.BrokenResourceError.
+
+        A client that reads a part of a long answer is as fresh as one that has just come.
+        """
+        self.is_idle(True)
+        whole = memoryview(lines)
+        for start in range(0, len(whole), _PART):
+            await self.stream.send_all(whole[start : start + _PART])
+            self.idle_since = trio.current_time()
 
     def leave(self) -> None:
         """Leave the place to another client."""
@@ -275,7 +286,7 @@ async def _converse(client: Client, answer: Answer) -> None:
     pending, looked_at = bytearray(), 0
     while True:
         if not await client.enter():
-            await _send(stream, _refusal(f"too many connections of uid {client.uid}"))
+            await _send(client, _refusal(f"too many connections of uid {client.uid}"))
             return
         client.is_idle(True)
         end = pending.find(b"\n", looked_at)
@@ -284,13 +295,11 @@ async def _converse(client: Client, answer: Answer) -> None:
             del pending[: end + 1]
             looked_at = 0
             client.is_idle(False)  # a request has its own limits
-            reply = await _reply(line, client, answer)
-            client.is_idle(True)
-            await _send(stream, *reply)
+            await _send(client, *await _reply(line, client, answer))
             continue
         looked_at = len(pending)
         if looked_at > LONGEST:
-            await _send(stream, _refusal(f"a request has {LONGEST} bytes at most"))
+            await _send(client, _refusal(f"a request has {LONGEST} bytes at most"))
             return
         received = await stream.receive_some()
         await trio.lowlevel.checkpoint_if_cancelled()  # another client got its place meanwhile
@@ -299,16 +308,16 @@ async def _converse(client: Client, answer: Answer) -> None:
         pending += received
 
 
-async def _send(
-    stream: trio.SocketStream, line: bytes, passed: socket.socket | None = None
-) -> None:
+async def _send(client: Client, line: bytes, passed: socket.socket | None = None) -> None:
     if passed is None:
-        await stream.send_all(line)
+        await client.send(line)
         return
+    client.is_idle(True)
     with passed:
         rights = array.array("i", [passed.fileno()])
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
         try:
-            await stream.socket.sendmsg([line], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+            await client.stream.socket.sendmsg([line], ancillary)
         except (BrokenPipeError, ConnectionResetError) as error:
             raise trio.BrokenResourceError("the client has gone") from error
 
