@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +18,18 @@ def _stat(pid: int | str) -> list[str]:
     return []
 
 
-def descendants(root: int) -> list[int]:
-    """A process and those below it."""
-    children: dict[int, list[int]] = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit() and (fields := _stat(entry.name)):
-            children.setdefault(int(fields[1]), []).append(int(entry.name))
+def descendants(root: int, but: Collection[int] = ()) -> list[int]:
+    """A process and those below it, without some of them and without those below these.
+
+    Those are not looked at: the kernel keeps a part of a look until the process is reaped, and
+    its parent pays for that.
+    """
     found = [root]
     for pid in found:
-        found += children.get(pid, [])
+        for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                children = map(int, listed.read_text().split())
+                found += [child for child in children if child not in but]
     return found
 
 

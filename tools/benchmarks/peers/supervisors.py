@@ -94,8 +94,7 @@ class Supervisor:
     def own(self) -> list[int]:
         """Its own processes: all below it but its vassals."""
         assert self.process is not None
-        vassals = set(self.place.marks.pids())
-        return [pid for pid in processes.descendants(self.process.pid) if pid not in vassals]
+        return processes.descendants(self.process.pid, but=set(self.place.marks.pids()))
 
     def kill_main(self) -> int:
         """Kill the process that supervises; the time just before."""
