@@ -225,9 +225,9 @@ class ExitHandler:
 
     def _is_of_reload(self, process: Process, death: Death) -> bool:
         """Whether it died of the signal that was to reload it."""
-        recent = trio.current_time() - process.reload_signalled_at <= self._policy().mercy
-        of_it = recovery.of_signal(death, process.reload_signal)
-        return recent and of_it and not process.end_ordered
+        if process.end_ordered or not recovery.of_signal(death, process.reload_signal):
+            return False
+        return trio.current_time() - process.reload_signalled_at <= self._policy().mercy
 
     def _entrusted(self, process: Process) -> Death | None:
         """How a child ended, if the keeper has that now."""

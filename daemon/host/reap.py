@@ -179,6 +179,8 @@ class ProcessTrees:
 
 
 def _remnants(seen: procfs.Processes, process: Process) -> list[int]:
+    if not any(seen):  # as in most stops: their marks need not be compared
+        return []
     return procfs.remnants(seen, process.mark, process.pid, process.started, process.uid)
 
 
