@@ -431,7 +431,10 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "all is good to go back to": (_takes_all_for_good, (TO_GOOD,)),
     "nothing is forgiven": (_forgives_nothing, ("punished no longer",)),
     "nobody waits": (_never_waits, ("throttled",)),
-    "the order of sources is overlooked": (_first_come, ("settles", "starts what is wanted")),
+    "the order of sources is overlooked": (
+        _first_come,
+        ("settles", "starts what is wanted", "a refused config never serves"),
+    ),
     "pressure is overlooked": (
         overlooks("pressure_observed"),
         ("pressure is told in need", "started at once"),
