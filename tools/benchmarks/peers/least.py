@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from . import processes
@@ -79,20 +79,14 @@ class Floor:
             self._note(key, title, max(stamps))
             self._note(
                 "vassals-cpu", f"processor time of {self._count:,} tiny vassals",
-                processes.spent(marks.pids()),
+                processes.spent_alone(marks.pids()),
             )  # fmt: skip
         finally:
             processes.kill(marks.pids())
-            while self._children():
-                try:
+            with suppress(ChildProcessError):
+                while True:
                     os.waitpid(-1, 0)
-                except ChildProcessError:
-                    break
             marks.close()
-
-    @staticmethod
-    def _children() -> bool:
-        return len(processes.descendants(os.getpid())) > 1
 
     def _popen(self, marks: Marks) -> None:
         environ = {**os.environ, "BENCH_MARKS": marks.path}

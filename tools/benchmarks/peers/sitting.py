@@ -183,7 +183,7 @@ class Sitting:
             self.note("start-cpu", peer, processes.spent(own))
             self.parts.setdefault(peer, {})["start"] = {
                 **{processes.name_of(pid): processes.spent([pid]) for pid in own},
-                "its vassals, from the fork on": processes.spent(emperor.place.marks.pids()),
+                "its vassals, from the fork on": processes.spent_alone(emperor.place.marks.pids()),
             }
             with self._row("touch-one", peer=peer):
                 if self._wants(peer, "touch-one"):
