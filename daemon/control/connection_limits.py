@@ -3,7 +3,7 @@
 One user may have three quarters of the places, so the other users always find one. If there is no
 place for a new client, the daemon takes one from the user with the most places. It disconnects the
 client that has been idle for longest. A client is idle while the daemon waits for its next request,
-or for it to read an answer. It begins anew with each part of a long answer that it takes.
+or for it to read an answer. A client that makes room for more of a long answer is fresh again.
 """
 
 import math

@@ -30,7 +30,7 @@ import math
 import os
 import select
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -50,7 +50,6 @@ LONGEST: Final = 524_288  # bytes of a request: 2,000 names of 254 bytes
 _IDLE: Final = 300.0  # seconds that a client may say nothing
 _MOST_WAITING: Final = 1024  # clients that wait for a vassal, beside those
 _LOOK: Final = 2.0  # seconds between looks whether a client is there that waits
-_PART: Final = 65_536  # bytes of an answer, whose reading shows that the client is there
 T = TypeVar("T")
 log = logging.getLogger("emperor")
 
@@ -98,15 +97,18 @@ class Client:
         self.is_idle(False)
 
     async def send(self, lines: bytes) -> None:
-        """Send lines, for which the client is waited for. Raises trio.BrokenResourceError.
+        """Send lines that the client has to read. Raises trio.BrokenResourceError.
 
-        A client that reads a part of a long answer is as fresh as one that has just come.
+        A client that has made room for more of them is as fresh as one that has just come. The time
+        for all of them is limited, and a new one begins after them.
         """
         self.is_idle(True)
-        whole = memoryview(lines)
-        for start in range(0, len(whole), _PART):
-            await self.stream.send_all(whole[start : start + _PART])
+        rest = memoryview(lines)
+        while rest:
+            with _until_it_leaves():
+                rest = rest[await self.stream.socket.send(rest) :]
             self.idle_since = trio.current_time()
+        self.patience.deadline = trio.current_time() + _IDLE
 
     def leave(self) -> None:
         """Leave the place to another client."""
@@ -157,6 +159,15 @@ class Client:
             if poll.poll(0):
                 scope.cancel()
             await trio.sleep(_LOOK)
+
+
+@contextlib.contextmanager
+def _until_it_leaves() -> Iterator[None]:
+    """An error of the socket means that the client has gone."""
+    try:
+        yield
+    except OSError as error:
+        raise trio.BrokenResourceError("the client has gone") from error
 
 
 # An answer: its fields, which may come with a socket to pass on and close, or its whole line.
@@ -286,7 +297,7 @@ async def _converse(client: Client, answer: Answer) -> None:
     pending, looked_at = bytearray(), 0
     while True:
         if not await client.enter():
-            await _send(client, _refusal(f"too many connections of uid {client.uid}"))
+            await stream.send_all(_refusal(f"too many connections of uid {client.uid}"))
             return
         client.is_idle(True)
         end = pending.find(b"\n", looked_at)
@@ -316,10 +327,8 @@ async def _send(client: Client, line: bytes, passed: socket.socket | None = None
     with passed:
         rights = array.array("i", [passed.fileno()])
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
-        try:
+        with _until_it_leaves():
             await client.stream.socket.sendmsg([line], ancillary)
-        except (BrokenPipeError, ConnectionResetError) as error:
-            raise trio.BrokenResourceError("the client has gone") from error
 
 
 async def _reply(line: bytes, client: Client, answer: Answer) -> tuple[bytes, socket.socket | None]:
