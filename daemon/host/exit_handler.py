@@ -226,7 +226,7 @@ class ExitHandler:
     def _is_of_reload(self, process: Process, death: Death) -> bool:
         """Whether it died of the signal that was to reload it."""
         if process.end_ordered or not recovery.of_signal(death, process.reload_signal):
-            return False
+            return False  # as at most ends, so the clock is asked last
         return trio.current_time() - process.reload_signalled_at <= self._policy().mercy
 
     def _entrusted(self, process: Process) -> Death | None:

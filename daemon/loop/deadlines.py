@@ -67,6 +67,7 @@ class Deadlines:
                 self._plan((name, True), deadline)
 
     def _plan(self, key: _Key, deadline: int | None) -> None:
+        """Take over a deadline that is not the planned one. Most events change none."""
         self._postponed.pop(key, None)
         if deadline is None:
             del self._planned[key]

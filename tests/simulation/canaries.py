@@ -433,7 +433,7 @@ FOLDS: Final[dict[str, tuple[Fold, tuple[str, ...]]]] = {
     "nobody waits": (_never_waits, ("throttled",)),
     "the order of sources is overlooked": (
         _first_come,
-        ("settles", "starts what is wanted", "a refused config never serves"),
+        ("settles", "starts what is wanted", REFUSED),
     ),
     "pressure is overlooked": (
         overlooks("pressure_observed"),
