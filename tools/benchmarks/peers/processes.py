@@ -24,12 +24,14 @@ def descendants(root: int, but: Collection[int] = ()) -> list[int]:
     Those are not looked at. The kernel keeps inodes of a look until the process is reaped, and its
     parent pays for that.
     """
-    found = [root]
+    found, known = [root], {root, *but}
     for pid in found:
         with contextlib.suppress(OSError):  # it has ended
             for thread in os.listdir(f"/proc/{pid}/task"):
                 children = Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
-                found += [child for child in map(int, children) if child not in {*found, *but}]
+                fresh = set(map(int, children)) - known
+                known |= fresh
+                found += sorted(fresh)
     return found
 
 
@@ -63,8 +65,7 @@ def spent(pids: Iterable[int]) -> float:
         if not fields:
             continue
         total += (int(fields[13]) + int(fields[14])) * TICK
-        with contextlib.suppress(OSError):
-            total += time.clock_gettime(_clock_of(pid))
+        total += spent_alone([pid])
     return total
 
 
@@ -73,13 +74,8 @@ def spent_alone(pids: Iterable[int]) -> float:
     total = 0.0
     for pid in pids:
         with contextlib.suppress(OSError):
-            total += time.clock_gettime(_clock_of(pid))
+            total += time.clock_gettime((~pid << 3) | 2)  # clock_getcpuclockid(3): nanoseconds
     return total
-
-
-def _clock_of(pid: int) -> int:
-    """The clock of a process's time, which counts nanoseconds (clock_getcpuclockid(3))."""
-    return (~pid << 3) | 2
 
 
 def name_of(pid: int) -> str:
