@@ -59,15 +59,12 @@ class Deadlines:
         for name in names:
             vassal = fleet.vassals.get(name)
             candidate = None if vassal is None else vassal.candidate
-            deadline = None if vassal is None else vassal.deadline
-            if self._planned.get((name, False)) != deadline:
-                self._plan((name, False), deadline)
-            deadline = None if candidate is None else candidate.deadline
-            if self._planned.get((name, True)) != deadline:
-                self._plan((name, True), deadline)
+            self._plan((name, False), None if vassal is None else vassal.deadline)
+            self._plan((name, True), None if candidate is None else candidate.deadline)
 
     def _plan(self, key: _Key, deadline: int | None) -> None:
-        """Take over a deadline that is not the planned one. Most events change none."""
+        if self._planned.get(key) == deadline:
+            return
         self._postponed.pop(key, None)
         if deadline is None:
             del self._planned[key]
