@@ -248,7 +248,8 @@ class Processes(NamedTuple):
 
     def of(self, mark: str) -> list[int]:
         """The pids of an attempt, by its mark."""
-        return self.marked.get(mark, []) + self.tagged.get(limit_tag(mark), [])
+        tagged = self.tagged.get(limit_tag(mark), []) if self.tagged else []
+        return self.marked.get(mark, []) + tagged
 
 
 def all_processes(

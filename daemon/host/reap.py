@@ -179,8 +179,6 @@ class ProcessTrees:
 
 
 def _remnants(seen: procfs.Processes, process: Process) -> list[int]:
-    if not any(seen):  # no orphan, as at most ends: no tag need be made of the mark
-        return []
     return procfs.remnants(seen, process.mark, process.pid, process.started, process.uid)
 
 
