@@ -310,7 +310,7 @@ async def _converse(client: Client, answer: Answer) -> None:
             continue
         looked_at = len(pending)
         if looked_at > LONGEST:
-            await _send(client, _refusal(f"a request has {LONGEST} bytes at most"))
+            await client.send(_refusal(f"a request has {LONGEST} bytes at most"))
             return
         received = await stream.receive_some()
         await trio.lowlevel.checkpoint_if_cancelled()  # another client got its place meanwhile

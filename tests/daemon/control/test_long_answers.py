@@ -8,7 +8,7 @@ from typing import Any
 import trio
 import trio.testing
 from emperord.daemon.control.connection_limits import SHARE
-from emperord.daemon.control.server import Client, serve
+from emperord.daemon.control.server import Client, bind, serve
 
 ANSWER = b"x" * 2_000_000 + b"\n"
 
@@ -47,9 +47,7 @@ def test_one_that_reads_a_long_answer_of_a_late_daemon_keeps_its_place(tmp_path:
     path = str(tmp_path / "s")
 
     async def main() -> None:
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(path)
-            listener.listen(SHARE + 1)
+        with bind(path) as listener:
             async with trio.open_nursery() as nursery:
                 await nursery.start(serve, listener, answer)
                 await follow(clock, path)
