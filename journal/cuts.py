@@ -11,6 +11,7 @@ An append waits while a step is made, so a caller pauses between two.
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from . import chain, writing
@@ -69,16 +70,26 @@ class Cuts:
     def shrink(self, pages: int) -> bool:
         """Give some of the room in the file back to the disk; whether there may be more.
 
+        The file becomes smaller by ``fold_in``. Raises JournalPaused.
+        """
+        return self._on_file(partial(self._connection.shrink, pages))
+
+    def fold_in(self) -> bool:
+        """Have the file become smaller; whether no reader kept it from that.
+
         Raises JournalPaused.
         """
+        return self._on_file(self._connection.fold_in)
+
+    def _on_file(self, work: Callable[[], bool]) -> bool:
         with self._connection.in_use:
             self._connection.prepare(self.begin, self._last(), room=False)
             try:
-                more = self._connection.shrink(pages)
+                done = work()
             except (sqlite3.DatabaseError, OSError) as error:
                 raise self._connection.paused(error) from error
             self._connection.look()
-        return more
+        return done
 
     def drop_texts(self, digests: Sequence[str], since: int) -> None:
         """Remove texts that no event up to ``since`` needs. Raises JournalPaused.

@@ -170,16 +170,23 @@ class WriteConnection:
     def shrink(self, pages: int) -> bool:
         """Give up to so many empty pages back to the disk; whether there may be more.
 
-        The file becomes smaller when the log is folded in. Raises sqlite3.Error.
+        The file becomes smaller by ``fold_in``. Raises sqlite3.Error.
         """
         ((mode,),) = self.db.execute("PRAGMA auto_vacuum").fetchall()
         ((free,),) = self.db.execute("PRAGMA freelist_count").fetchall()
         if mode != _INCREMENTAL or not free:
-            self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             return False
         self._guard.may_shrink(_size(self.db) - (pages + pages // _PER_MAP + 2) * _page(self.db))
         self.db.executescript(f"PRAGMA incremental_vacuum({pages})")
         return True
+
+    def fold_in(self) -> bool:
+        """Copy the log into the file as far as its readers allow; whether nothing of it is left.
+
+        A reader keeps what came after its transaction has begun in the log. Raises sqlite3.Error.
+        """
+        ((busy, pages, copied),) = self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        return not busy and copied == pages
 
     def fold_log(self, snapshot: Snapshot | None, hash_: bytes) -> None:
         """Copy the log into the journal, with a snapshot whose event has this hash; begin it anew.

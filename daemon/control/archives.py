@@ -43,6 +43,7 @@ _AGAIN: Final = 600.0  # seconds after a failure, twice as many after each furth
 _PAUSE: Final = 0.05  # seconds between two steps, in which events are recorded
 _TEXTS: Final = 50  # config texts that are removed in a step
 _PAGES: Final = 250  # of the file that are given back to the disk in a step
+_READERS: Final = 2.0  # seconds for which the file waits for readers before it becomes smaller
 _AGAIN_BY_HAND: Final = (
     "The archive is there and whole, and the journal has all later events: ask again, and it is"
     " gone on with"
@@ -110,8 +111,7 @@ class Archives:
                 for begin in range(0, len(texts), _TEXTS):
                     some = texts[begin : begin + _TEXTS]
                     await self._step(self._journal.cuts.drop_texts, some, looked_to)
-                while await self._step(self._journal.cuts.shrink, _PAGES):
-                    pass
+                await self._shrink()
             except JournalPaused as error:
                 raise Refused(f"{error}. {_AGAIN_BY_HAND}") from None
             if file is None:
@@ -162,6 +162,14 @@ class Archives:
             raise Refused(f"{refused}. {_AGAIN_BY_HAND}") from None
         log.info("events %d to %d went to %s", body.first, last, shown(archive.path))
         return self._journal.seq
+
+    async def _shrink(self) -> None:
+        """Have the file become smaller. A reader that stays has the next fold of the log do it."""
+        while await self._step(self._journal.cuts.shrink, _PAGES):
+            pass
+        with trio.move_on_after(_READERS):
+            while not await self._step(self._journal.cuts.fold_in):
+                pass
 
     async def _step(self, step: Callable[..., Any], *arguments: Any) -> Any:
         """Make a step, and leave the journal to events for at least as long as it took."""

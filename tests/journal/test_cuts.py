@@ -1,7 +1,9 @@
 """A journal that is open for writing lets go of older events, and its file becomes smaller."""
 
+import contextlib
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -41,11 +43,30 @@ def test_the_file_becomes_smaller_and_the_journal_goes_on(tmp_path: Path) -> Non
         before = path.stat().st_size
         while builder.journal.cuts.shrink(PAGES):
             go_on(builder, 2)
+        assert builder.journal.cuts.fold_in()
         assert path.stat().st_size < 0.7 * before
         assert builder.journal.is_whole()
         go_on(builder)
     verdict = verify(str(path))
     assert verdict.exit_code == 0, verdict.audit.findings
+
+
+def test_a_reader_delays_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with building(str(path), group=50) as builder:
+        cut(builder)
+        before = path.stat().st_size
+        cuts = builder.journal.cuts
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM event").fetchall()
+            while cuts.shrink(PAGES):
+                pass
+            assert not cuts.fold_in()
+            assert path.stat().st_size >= before
+            reader.execute("COMMIT")
+            assert cuts.fold_in()
+        assert path.stat().st_size < 0.7 * before
 
 
 def test_a_file_that_another_program_cuts_is_still_noticed(tmp_path: Path) -> None:
@@ -54,6 +75,7 @@ def test_a_file_that_another_program_cuts_is_still_noticed(tmp_path: Path) -> No
         cut(builder)
         while builder.journal.cuts.shrink(PAGES):
             pass
+        assert builder.journal.cuts.fold_in()
         kept = path.read_bytes()
         os.truncate(path, path.stat().st_size - 4096)
         with pytest.raises(JournalPaused, match="the file was cut"):
@@ -72,6 +94,7 @@ def test_a_kill_before_the_log_is_folded_in_is_gone_on_from(tmp_path: Path) -> N
     with Journal.open(str(killed)) as journal:
         while journal.cuts.shrink(PAGES):
             pass
+        assert journal.cuts.fold_in()
         assert journal.is_whole()
         journal.append([])
     assert killed.stat().st_size < before

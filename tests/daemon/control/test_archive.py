@@ -135,6 +135,16 @@ def test_older_events_leave_and_new_ones_come(emperor: Emperor, pristine: Path) 
     check(emperor, pristine)
 
 
+def test_a_reader_that_stays_delays_the_room_but_not_the_answer(emperor: Emperor) -> None:
+    with contextlib.closing(sqlite3.connect(emperor.journal, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM event").fetchall()
+        done = asked(emperor, *ARCHIVE)
+        assert done["bytes_after"] >= done["bytes_before"]
+    emperor.stop()
+    assert emperor.journal.stat().st_size < 0.6 * done["bytes_before"]
+
+
 def is_begun(emperor: Emperor) -> bool:
     return (archives(emperor) / f"{NAME}.unfinished").exists()
 
