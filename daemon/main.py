@@ -19,7 +19,6 @@ if __name__ == "__main__":
 import contextlib
 import logging
 import os
-import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -37,6 +36,7 @@ from ..journal.store import Journal
 from ..monitors import defaults, working_directory
 from ..monitors.contract import Monitor
 from ..monitors.named_files import is_one_file, summary
+from ..monitors.start_thread import StartThread
 from ..monitors.urls import MonitorURLError
 from ..version import VERSION
 from . import hook_options, option_conflicts, rollout_sizes, source_names
@@ -49,6 +49,7 @@ from .core.fold import fold
 from .given_monitors import open_monitors
 from .host import altered, cgroup_base, failures, hooks, option_files, procfs, shared_disk, users
 from .host.cgroups import Cgroups
+from .host.file_limit import raise_file_limit
 from .host.host import Host
 from .host.vassal_log import LogDirectory, keep_former
 from .keeper.arguments import given
@@ -152,7 +153,7 @@ def _run(chosen: dict[str, Any], decided: Policy, start: _Start) -> None:
     procfs.close_on_exec_all()
     nofile = raise_file_limit()
     control_path = os.path.abspath(chosen["control"] or chosen["journal"] + ".sock")
-    with contextlib.ExitStack() as stack:
+    with contextlib.closing(StartThread(own=True)) as starts, contextlib.ExitStack() as stack:
         keeper = stack.enter_context(contextlib.closing(KeeperLink.from_environment()))
         notifier = Notifier(main=keeper.pid)
         max_step = _nanoseconds(chosen["max_clock_step"])
@@ -179,7 +180,7 @@ def _run(chosen: dict[str, Any], decided: Policy, start: _Start) -> None:
         most = defaults.limits(defaults.read(for_all))
         host = _host(
             decided, logs, journal, (nofile, most), keeper, attempts, questions(fleet, clock),
-            hook_options.chosen_hooks(chosen),
+            hook_options.chosen_hooks(chosen), starts, holder,
         )  # fmt: skip
         reserved = _reserved(chosen, journal)
         shell = Shell(
@@ -339,7 +340,10 @@ def _host(
     attempts: Cgroups,
     asks: Questions,
     wanted: hooks.Hooks,
+    starts: StartThread,
+    holder: Holder,
 ) -> Host:
+    starts.locks = lambda: (*journal.locked, *holder.locked)
     return Host(
         lambda: decided,
         logs,
@@ -351,6 +355,7 @@ def _host(
         attempts=attempts,
         copies=(default_copies(journal.path), copies_of_users(journal.path)),
         hooks=wanted,
+        starts=starts,
         **asks,
     )
 
@@ -480,15 +485,6 @@ def _newest(journal: Journal) -> Fleet:
         except msgspec.DecodeError:
             before = snapshot.seq
     return Fleet()
-
-
-def raise_file_limit() -> tuple[int, int] | None:
-    """Allow as many open files as may be; the limits to give vassals if that changed them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == hard:
-        return None
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return soft, hard
 
 
 if __name__ == "__main__":

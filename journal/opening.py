@@ -17,6 +17,7 @@ class Taken(NamedTuple):
     file: int  # the journal itself, as it was found
     made: bool  # there was none before
     locks: contextlib.ExitStack
+    locked: tuple[int, int]  # the descriptors that have the locks
 
 
 def take(given: str) -> Taken:
@@ -34,7 +35,8 @@ def take(given: str) -> Taken:
                     " system, or make the directory"
                 )
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            locks.callback(let_go, take_lock(path + ".lock"))
+            lock = take_lock(path + ".lock")
+            locks.callback(let_go, lock)
             if made:  # before there is a file
                 lost_log.secure(path)
             file = take_file(path)
@@ -46,4 +48,4 @@ def take(given: str) -> Taken:
             raise JournalError(
                 f"{path}: cannot be opened: {error.strerror}; {advice(error)}"
             ) from None
-        return Taken(path, file, made, locks.pop_all())
+        return Taken(path, file, made, locks.pop_all(), (lock, file))

@@ -57,6 +57,7 @@ class Journal:
     def __init__(self, taken: Taken, connection: WriteConnection) -> None:
         self.path = taken.path
         self.made = taken.made  # by opening it
+        self.locked = taken.locked  # a child that has not executed its program yet needs copies
         self._locks = taken.locks
         self._connection = connection
         self._found = connection.stamps()  # before the first look into it

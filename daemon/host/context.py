@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ...journal.policy import Policy
+from ...monitors.start_thread import StartThread
 from ..keeper.link import KeeperLink
 from .cgroups import Cgroups
 from .config_copies import ConfigCopies
@@ -41,3 +42,4 @@ class HostContext(NamedTuple):
     copies: ConfigCopies
     lookups: Lookups
     hooks: HookRunner
+    starts: StartThread  # in which processes begin

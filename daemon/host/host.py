@@ -22,6 +22,7 @@ from functools import partial
 import trio
 
 from ...journal.policy import Policy
+from ...monitors.start_thread import StartThread
 from ..core import attempts
 from ..core.actions import Action
 from ..core.draft import Draft
@@ -77,7 +78,7 @@ class Host(Reports):
     ``copies`` are the folders for private copies of configs: the daemon's own, and that of other
     users. ``most`` are limits that no vassal exceeds. ``is_over`` tells whether a vassal is above
     its budget of records, ``is_tried`` whether an attempt is a candidate (a replacement's).
-    ``hooks`` are commands around each start and end.
+    ``hooks`` are commands around each start and end. Processes begin in ``starts``.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Host(Reports):
         is_over: Callable[[str], bool] = lambda _: False,
         is_tried: Callable[[str, int], bool] = lambda _name, _attempt: False,
         hooks: Hooks | None = None,
+        starts: StartThread | None = None,
     ) -> None:
         self._policy, self._logs, self._config_text = policy, logs, config_text
         self._cgroups = Cgroups() if attempts is None else attempts
@@ -115,8 +117,9 @@ class Host(Reports):
             ConfigCopies(copies, config_text),
             Lookups(),
             HookRunner(hooks or Hooks(), environ),
+            starts or StartThread(),
         )  # fmt: skip
-        self._hooks = context.hooks
+        self._hooks, self._starts = context.hooks, context.starts
         self._configs = configs = ConfigSender(config_text, self._watch)
         self._mailbox = mailbox = Mailbox(context, configs)
         self._notifications = notifications = Notifications(context, mailbox)
@@ -161,6 +164,7 @@ class Host(Reports):
     ) -> None:
         """Report what happens to vassals, until cancelled."""
         self._outbox.begin(tell)
+        self._starts.note_wakeup()
         try:
             async with trio.open_nursery() as nursery:
                 self._tasks.begin(nursery)

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -83,6 +84,7 @@ class PreflightStarter:
         self._identity = context.identity
         self._cgroups = context.cgroups
         self._copies = context.copies
+        self._starts = context.starts
         self._inherited = command.Inherited(environ)
         self._nofile = nofile
 
@@ -125,18 +127,23 @@ class PreflightStarter:
         ours, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             os.set_blocking(theirs, True)
-            child = execute(
-                Child,
-                argv,
-                tag=procfs.settable_tag(mark),
-                env=its | {CONFIG: path},
-                cwd=spec.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=theirs,
-                stderr=theirs,
-                close_fds=False,  # all of ours close on exec; see spawn.py
-                start_new_session=True,
-            )
+            with self._starts.start() as start:
+                output = start.copy(theirs)
+                child = start.begin(
+                    partial(
+                        execute,
+                        Child,
+                        argv,
+                        tag=procfs.settable_tag(mark),
+                        env=its | {CONFIG: path},
+                        cwd=spec.cwd,
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=output,
+                        close_fds=False,  # all of ours close on exec; see spawn.py
+                        start_new_session=True,
+                    )
+                )
             process = attach(vassal, child)
         except BaseException:
             os.close(ours)

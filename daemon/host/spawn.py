@@ -13,8 +13,8 @@ each of these moments harmless:
 - The child is in a list before Popen makes it, because Popen may raise when the process exists
   already. Whatever fails, all that began is ended.
 
-No descriptor of the daemon is closed before the exec, because the lock of the journal has to
-outlive the way from fork to exec. All of them have close-on-exec.
+The lock of the journal has to outlive the way from fork to exec, so no descriptor of it is closed
+before (``monitors/start_thread.py``). All descriptors of the daemon have close-on-exec.
 """
 
 import contextlib
@@ -32,6 +32,7 @@ from ...journal.events import Fault, Spec
 from ...journal.policy import Policy
 from ...monitors.children import Child
 from ...monitors.defaults import lowered
+from ...monitors.start_thread import Start
 from ..core.fleet import Vassal
 from ..keeper.refusals import PASSING
 from . import altered, command, descriptors, notify_socket, procfs, unjournaled
@@ -39,7 +40,6 @@ from .context import HostContext
 from .kept_sockets import names_of
 from .notify_socket import NotifySocket
 from .on_demand import OnDemand
-from .opening import Listener
 from .process import Process, kept_name
 from .reap import kill_group
 from .users import User, user_of
@@ -91,6 +91,7 @@ class Starter:
         self._kept_sockets = on_demand.kept
         self._copies = context.copies
         self._hooks = context.hooks
+        self._starts = context.starts
         self._choice = Choice(context.config_text)
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._looked: set[str] = set()
@@ -143,7 +144,6 @@ class Starter:
         pairs = _Pairs()
         begun: list[_Child] = []
         stdin = self._stdin(vassal.name, spec)
-        sockets = _Copies()
         owner = None if user is None else (user.uid, user.gid)
         out = self._logs.open(vassal.name, owner) if self._logs is not None else None
         try:
@@ -153,33 +153,25 @@ class Starter:
             self._keeper.keep(name, pairs.our_fds, unjournaled.about(mark, spec))
             # uWSGI waits for its config from the first. So the config, too, is there before.
             unsent = self._first_config(spec, pairs.config_ours, vassal.monitor)
-            sockets.make(self._kept_sockets.of(vassal.name, spec))
-            child = execute(
-                partial(_Child, begun),
-                argv,
-                tag=procfs.settable_tag(mark),
-                env=command.environment(
-                    self._inherited,
-                    vassal.name,
-                    spec,
-                    mark,
-                    pairs.theirs.fileno(),
-                    None if pairs.config_theirs is None else pairs.config_theirs.fileno(),
-                    user,
-                    self._identity(),
-                    (sockets.numbers, sockets.names),
-                    self._hooks.before(vassal.name),
+            with self._starts.start() as start:
+                environ = self._environ(vassal.name, spec, mark, user, pairs, start)
+                if notify is not None:
+                    environ |= notify.variables(self._policy().required_heartbeat)
+                child = start.begin(
+                    partial(
+                        execute,
+                        partial(_Child, begun),
+                        argv,
+                        tag=procfs.settable_tag(mark),
+                        env=environ,
+                        cwd=spec.cwd,
+                        stdin=start.copy(stdin),
+                        stdout=start.copy(1 if out is None else out),
+                        stderr=start.copy(2 if out is None else out),
+                        close_fds=False,  # they close on exec, and the locks not a moment sooner
+                        start_new_session=True,
+                    )
                 )
-                | ({} if notify is None else notify.variables(self._policy().required_heartbeat)),
-                cwd=spec.cwd,
-                stdin=stdin,
-                stdout=out,
-                stderr=out,
-                # All our descriptors close on exec, and not a moment sooner: the journal's lock
-                # must outlive the way from fork to exec.
-                close_fds=False,
-                start_new_session=True,
-            )
             child.process = process = attach(vassal, child)
             if log is not None:
                 process.log_file, process.log_start = LogFile.of(log), log.st_size
@@ -191,13 +183,37 @@ class Starter:
             _end_all(begun)
             raise
         finally:
-            sockets.close()
             if out is not None:
                 with contextlib.suppress(OSError):
                     os.close(out)
         process.use_sockets(pairs.ours, pairs.config_ours)
         process.mark, process.unsent_frame = mark, unsent
         return process
+
+    def _environ(
+        self,
+        name: str,
+        spec: Spec,
+        mark: str,
+        user: User | None,
+        pairs: "_Pairs",
+        start: Start,
+    ) -> dict[str, str]:
+        """Its environment, with the numbers of the sockets that it inherits. Raises OSError."""
+        config = pairs.config_theirs
+        kept = self._kept_sockets.of(name, spec)
+        return command.environment(
+            self._inherited,
+            name,
+            spec,
+            mark,
+            start.inherit(pairs.theirs.fileno()),
+            None if config is None else start.inherit(config.fileno()),
+            user,
+            self._identity(),
+            ([start.inherit(each.socket.fileno()) for each in kept], list(names_of(kept))),
+            self._hooks.before(name),
+        )
 
     def _argv(self, vassal: Vassal, spec: Spec, user: User | None, cgroup: str | None) -> list[str]:
         """The program and all that is executed before it: limits, the user, the cgroup."""
@@ -250,30 +266,10 @@ class Starter:
         return listener.socket.fileno()
 
 
-class _Copies:
-    """Copies of the sockets that are kept for a vassal, which its process inherits."""
-
-    def __init__(self) -> None:
-        self.numbers: list[int] = []
-        self.names: list[str] = []
-
-    def make(self, listeners: list[Listener]) -> None:
-        """Copy these sockets. Raises OSError."""
-        self.names = list(names_of(listeners))
-        for listener in listeners:
-            self.numbers.append(os.dup(listener.socket.fileno()))
-            os.set_inheritable(self.numbers[-1], True)
-
-    def close(self) -> None:
-        """The process has them now, or there is none."""
-        for number in self.numbers:
-            os.close(number)
-
-
 class _Pairs:
     """The socket pairs of a new vassal: for orders and bytes, and for its config.
 
-    Our ends do not block. The vassal inherits the others.
+    Our ends do not block. The vassal inherits the others (``Start.inherit``).
     """
 
     ours: socket.socket
@@ -296,7 +292,6 @@ class _Pairs:
         self._opened += (ours, theirs)
         ours.setblocking(False)
         descriptors.refuse(ours)  # before there is a child that could send one
-        theirs.set_inheritable(True)
         return ours, theirs
 
     @property

@@ -57,6 +57,11 @@ class Holder:
         self._lock: int | None = None
         self._entrusted = False
 
+    @property
+    def locked(self) -> tuple[int, ...]:
+        """The descriptor of the lock, if there is one."""
+        return () if self._lock is None else (self._lock,)
+
     def inherit(self) -> Head | None:
         """The last event that a former daemon told the keeper; its lock is held on.
 

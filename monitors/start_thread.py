@@ -1,0 +1,348 @@
+"""The thread that starts children. It has a descriptor table of its own, with few descriptors.
+
+fork(2) copies all descriptors of the process, and the exec closes each copy. A daemon of 10,000
+vassals has 20,000 descriptors, and that would take 5 ms for each child. So one thread leaves the
+table of the others (close_range(2) with CLOSE_RANGE_UNSHARE), and starts the children one by one.
+It gets copies of what a child needs over a socket pair (SCM_RIGHTS), and closes them afterwards.
+
+- The thread lives as long as the process. So ``__WNOTHREAD`` of waitid(2) tells its children from
+  orphans that come to the first thread. Its nice value and its affinity are those of the process
+  when it began: a later renice(1) of the daemon is not for new children.
+- A signal may be delivered to any thread. Python's handler then writes to the descriptor that wakes
+  the event loop, by its number. So that is open in the thread's table, too, with the same number.
+- Copies of the journal are closed in the thread's table only. SQLite would lose its locks if one
+  were closed in that of the others. The locks of the journal go along with each child, because they
+  have to outlive the way from fork to exec.
+- No garbage is collected while the thread works. A socket that it collects would stay open in the
+  table of the others, or close a copy. A job may not let go of others' objects either.
+
+The kernel has that since Linux 5.9, and a filter of system calls may refuse it. Without it,
+children start in the caller's thread, with copies of all.
+"""
+
+import array
+import contextlib
+import ctypes
+import errno
+import fcntl
+import gc
+import itertools
+import os
+import queue
+import signal
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, Protocol, Self, TypeVar
+
+_T = TypeVar("_T")
+
+_UNSHARE: Final = 2  # CLOSE_RANGE_UNSHARE of <linux/close_range.h>
+_LAST: Final = 0xFFFFFFFF  # of all numbers
+_REFUSED: Final = (errno.ENOSYS, errno.EPERM, errno.EINVAL)
+_MOST: Final = 50  # descriptors for one child
+_FIRST: Final = 64  # the least number of a copy: scripts use the lowest ones for themselves
+_SERIAL: Final = struct.Struct("Q")
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+class Start(Protocol):
+    """The start of one child: first the descriptors that it needs, then the child."""
+
+    def copy(self, descriptor: int) -> int:
+        """Give it a copy until its exec; the number of that. Raises OSError."""
+
+    def inherit(self, descriptor: int) -> int:
+        """Give its program a copy; the number of that. Raises OSError."""
+
+    def begin(self, job: Callable[[], _T]) -> _T:
+        """Call this to begin the child; its answer. Raises OSError, and what it raises.
+
+        It may use these numbers only, and has to close all that it opens.
+        """
+
+
+class StartThread:
+    """Starts children, one at a time. The first start begins the thread.
+
+    ``locks`` gives the locks that a child needs until its exec. Without ``own``, children start in
+    the caller's thread.
+    """
+
+    def __init__(self, *, own: bool = False) -> None:
+        self.locks: Callable[[], Iterable[int]] = tuple
+        self._one = threading.Lock()
+        self._wakeup = -1
+        # Made early in the life of a daemon, its numbers are low, and the table stays small.
+        self._pair = socket.socketpair() if own and hasattr(_libc, "close_range") else None
+        self._worker: _Worker | None = None
+
+    def close(self) -> None:
+        """Close what it has open. It starts no child any more."""
+        for end in self._pair or ():
+            end.close()
+
+    def note_wakeup(self) -> None:
+        """Note by which descriptor signals wake the event loop, which this thread runs."""
+        if self._pair is not None:
+            self._wakeup = signal.set_wakeup_fd(-1)
+            # A signal in between sets Python's own flag, and the loop does not wait now.
+            signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[Start]:
+        """The start of one child. Raises OSError."""
+        with self._one:
+            worker = self._working()
+            with _SharedTable() if worker is None else _OwnTable(worker, self.locks) as start:
+                yield start
+
+    def _working(self) -> "_Worker | None":
+        """The thread; None where there is none. Raises OSError."""
+        if self._worker is None and self._pair is not None:
+            worker = _Worker(*self._pair, self._wakeup)
+            try:
+                worker.begin()
+                self._worker = worker
+            except OSError as error:
+                self.close()  # with what was given to it
+                if error.errno not in _REFUSED:
+                    self._pair = socket.socketpair()
+                    raise
+                self._pair = None
+        return self._worker
+
+
+class _Copies:
+    """Copies for a child, made at once: the event loop may close what they are copies of."""
+
+    def __init__(self) -> None:
+        self.copies: list[int] = []
+        self.inherited: list[int] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for number in self.copies:
+            with contextlib.suppress(OSError):  # a log's disk may tell of former lines
+                os.close(number)
+
+    def copy(self, descriptor: int) -> int:
+        self.copies.append(os.dup(descriptor))
+        return self._number()
+
+    def inherit(self, descriptor: int) -> int:
+        self.inherited.append(self.copy(descriptor))
+        return self.inherited[-1]
+
+    def _number(self) -> int:
+        """The number of the last copy in the child."""
+        return self.copies[-1]
+
+
+class _SharedTable(_Copies):
+    """A start in the caller's thread, with the descriptors of all."""
+
+    def begin(self, job: Callable[[], _T]) -> _T:
+        try:
+            for number in self.inherited:
+                os.set_inheritable(number, True)
+            return job()
+        finally:
+            for number in self.inherited:
+                os.set_inheritable(number, False)
+
+
+class _OwnTable(_Copies):
+    """A start in the thread, which has copies of the copies, with other numbers."""
+
+    def __init__(self, worker: "_Worker", locks: Callable[[], Iterable[int]]) -> None:
+        super().__init__()
+        self._worker = worker
+        self._locks = locks
+
+    def _number(self) -> int:
+        return self._worker.first + len(self.copies) - 1
+
+    def begin(self, job: Callable[[], _T]) -> _T:
+        try:
+            return self._begin(job)
+        except _Replaced:
+            return self._begin(job)
+
+    def _begin(self, job: Callable[[], _T]) -> _T:
+        given = [*self.copies, *self._locks()]
+        return self._worker.call(given, self.inherited, job)
+
+
+class _Replaced(Exception):
+    """A lock was closed before it could be given, as there is another one now."""
+
+
+class _Worker:
+    """The thread. ``ours`` and ``its`` are the ends of a socket pair.
+
+    ``wakeup`` is the descriptor that wakes the event loop, -1 if there is none.
+    """
+
+    def __init__(self, ours: socket.socket, its: socket.socket, wakeup: int) -> None:
+        self._ours = ours
+        self._its = its
+        self._wakeup = wakeup
+        self._kept = sorted({0, 1, 2, its.fileno(), wakeup} - {-1})  # numbers of its table
+        self.first = max(_FIRST, self._kept[-1] + 1)  # of the copies
+        self._serials = itertools.count()
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+
+    def begin(self) -> None:
+        """Begin the thread. Raises OSError."""
+        serial = self._give([] if self._wakeup < 0 else [self._wakeup])
+        job = _Job(lambda: self._leave_table(serial))
+        thread = threading.Thread(target=self._serve, args=(job,), name="starts", daemon=True)
+        self._wait(job, thread.start)
+
+    def call(self, given: list[int], inherited: list[int], job: Callable[[], _T]) -> _T:
+        """Call in the thread, where what is given has the numbers from ``first`` on.
+
+        Raises _Replaced, OSError, and what the job raises.
+        """
+        serial, count = self._give(given), len(given)
+        its = _Job(lambda: self._with_copies(serial, count, inherited, job))
+        answer: _T = self._wait(its, lambda: self._jobs.put(its))
+        return answer
+
+    def _give(self, descriptors: list[int]) -> int:
+        """Send copies of these; the number of the message. Raises _Replaced, OSError."""
+        if len(descriptors) > _MOST:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        serial = next(self._serials)
+        try:
+            with _too_many(errno.ETOOMANYREFS):  # too many are on their way
+                socket.send_fds(self._ours, [_SERIAL.pack(serial)], descriptors)
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                raise _Replaced from None
+            raise
+        return serial
+
+    def _wait(self, job: "_Job", begin: Callable[[], None]) -> Any:
+        """The answer of a job of the thread, which this begins. Raises what it raises."""
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            begin()
+            job.is_over.acquire()
+        except RuntimeError:  # there can be no more threads
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+        finally:
+            if collects:
+                gc.enable()
+        return job.result()
+
+    # In the thread
+
+    def _serve(self, first: "_Job") -> None:
+        goes_on = first.do()
+        del first
+        while goes_on:
+            self._jobs.get().do()
+
+    def _leave_table(self, serial: int) -> None:
+        # Its table lacks the descriptor for signals for a moment.
+        mask = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+        try:
+            _close_range(self._its.fileno() + 1, _LAST, _UNSHARE)
+            for number in self._received(serial):
+                os.dup2(number, self._wakeup, inheritable=False)
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            for number in range(3):
+                os.dup2(null, number)
+            self._close_others()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def _with_copies(
+        self, serial: int, count: int, inherited: list[int], job: Callable[[], _T]
+    ) -> _T:
+        try:
+            received = self._received(serial)
+            for number, descriptor in enumerate(received, self.first):
+                kind = fcntl.F_DUPFD if number in inherited else fcntl.F_DUPFD_CLOEXEC
+                with _too_many(errno.EINVAL):  # above the limit of open files
+                    fcntl.fcntl(descriptor, kind, number)
+            if len(received) != count:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return job()
+        finally:
+            self._close_others()
+
+    def _received(self, serial: int) -> "array.array[int]":
+        """The descriptors of a message, all of which close on exec. Raises OSError."""
+        while True:
+            received = array.array("i")
+            # ``socket.recv_fds`` of Python 3.11 ignores the flag.
+            room = socket.CMSG_LEN(_MOST * received.itemsize)
+            said, more, _, _ = self._its.recvmsg(_SERIAL.size, room, socket.MSG_CMSG_CLOEXEC)
+            for _, _, data in more:
+                received.frombytes(data)
+            if _SERIAL.unpack(said) == (serial,):
+                return received
+            self._close_others()  # of a start that was given up
+
+    def _close_others(self) -> None:
+        """Close all but what its table keeps."""
+        for kept, following in itertools.pairwise([*self._kept, _LAST + 1]):
+            if kept + 1 < following:
+                _close_range(kept + 1, following - 1)
+
+
+def _close_range(first: int, last: int, flags: int = 0) -> None:
+    """Close these numbers in the thread's table. Raises OSError."""
+    if _libc.close_range(ctypes.c_uint(first), ctypes.c_uint(last), flags):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+@contextlib.contextmanager
+def _too_many(error: int) -> Iterator[None]:
+    """Take this error for EMFILE, which passes."""
+    try:
+        yield
+    except OSError as refused:
+        if refused.errno != error:
+            raise
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from None
+
+
+class _Job:
+    """A call for the thread. Its caller takes the answer out, and lets go of it."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.is_over = threading.Lock()
+        self.is_over.acquire()
+        self._call: Callable[[], Any] | None = call
+        self._answer: Any = None
+        self._error: BaseException | None = None
+
+    def do(self) -> bool:
+        """Call, in the thread; whether nothing was raised."""
+        assert self._call is not None
+        try:
+            self._answer = self._call()
+        except BaseException as error:
+            self._error = error
+        good = self._error is None
+        self.is_over.release()
+        return good
+
+    def result(self) -> Any:
+        """The answer. Raises what the call raised."""
+        answer, error = self._answer, self._error
+        self._call = self._answer = self._error = None
+        if error is None:
+            return answer
+        try:
+            raise error
+        finally:
+            del error  # otherwise error, traceback and this frame are a cycle
