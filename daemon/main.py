@@ -22,6 +22,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 import click
@@ -56,7 +57,7 @@ from .keeper.arguments import given
 from .keeper.link import KeeperLink
 from .keeper.protocol import BACKGROUND, FOREGROUND, RENEW
 from .keeper.refusals import refusal
-from .loop import daemon_log, ports, pressure
+from .loop import daemon_log, failed_loop, ports, pressure
 from .loop.clock import Clock
 from .loop.no_witness import NO_WITNESS
 from .loop.observer import Observer
@@ -373,7 +374,8 @@ def _work(shell: Shell, monitors: list[Monitor], services: Services) -> None:
     gc.freeze()  # no collection looks again at the fleet that the journal has
     refused: OSError | None = None
     try:
-        trio.run(_attend, shell, monitors, services)
+        attend = partial(_attend, shell, monitors, services)
+        trio.run(failed_loop.guarded, attend, _leave_at_once)
     except* Abandoned as abandoned:
         daemon_log.complain(str(failures.alone(abandoned)))
         # At once, and so without closing the journal: its disk may hang.
@@ -393,6 +395,11 @@ async def _attend(shell: Shell, monitors: list[Monitor], services: Services) -> 
         nursery.start_soon(services.run, shell.view)
         await shell.run(monitors)
         nursery.cancel_scope.cancel()
+
+
+def _leave_at_once() -> NoReturn:
+    daemon_log.complain("left, for the next daemon to go on: the event loop has failed")
+    os._exit(FAILED)
 
 
 def _shares_disk(chosen: dict[str, Any], decided: Policy) -> str | None:
