@@ -96,6 +96,16 @@ def _closing(
     return sock_connect
 
 
+async def in_thread(job: Callable[[], T]) -> T:
+    """Run it in a worker thread, from a task of asyncio's.
+
+    asyncio's handles and futures are parts of cycles. They would hold the job, and megabytes of
+    rows with it, until garbage is collected. So they have a list, from which it is taken.
+    """
+    jobs = [job]
+    return await asyncio.get_running_loop().run_in_executor(None, lambda: jobs.pop()())
+
+
 async def _blocking(function: Callable[..., T], *arguments: Any) -> T:
     """Run it in a worker thread, and leave the thread behind when cancelled.
 

@@ -28,7 +28,7 @@ from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeou
 
 from ...journal.events import Spec
 from .. import polling
-from ..asyncio_loop import AsyncioLoop, asyncio_loop
+from ..asyncio_loop import AsyncioLoop, asyncio_loop, in_thread
 from ..contract import Listing, Tell, Touched
 from ..options import MonitorOptions
 from ..polling import SourceFailed
@@ -230,7 +230,7 @@ class _Session:
         taken = list(rows(reading, chunk))
         # Files and long texts may be slow to read.
         if any(row.config in (None, "") for row in taken) or much(taken):
-            await asyncio.get_running_loop().run_in_executor(None, reading.add_all, taken)
+            await in_thread(partial(reading.add_all, taken))
         else:
             reading.add_all(taken)
             await asyncio.sleep(0)

@@ -29,7 +29,7 @@ from psycopg.pq.abc import PGresult
 
 from ...journal.events import Spec
 from .. import names, polling
-from ..asyncio_loop import AsyncioLoop, asyncio_loop
+from ..asyncio_loop import AsyncioLoop, asyncio_loop, in_thread
 from ..contract import Listing, Tell, Touched
 from ..options import MonitorOptions
 from ..polling import SourceFailed
@@ -237,8 +237,7 @@ class _Session:
                 if size > MOST_BYTES:
                     raise SourceFailed(f"the configs have more than {MOST_BYTES >> 20} MiB")
                 if much(found):
-                    loop = asyncio.get_running_loop()
-                    await loop.run_in_executor(None, reading.add_all, found)
+                    await in_thread(partial(reading.add_all, found))
                 else:
                     reading.add_all(found)
                     await asyncio.sleep(0)  # others have their turn

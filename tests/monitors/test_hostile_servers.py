@@ -204,6 +204,7 @@ def account(case: str, daemon: Daemon, late: list[float], reason: str) -> None:
         "pg-endless-rows",
         "mongodb-flood",
         "mongodb-endless-empty-batches",
+        "mongodb-endless-texts",
     ),
     *("amqp-drip", "amqp-endless-body", "zoo-claimed-length", "zoo-many-names"),
     *("ldap-endless-referrals", "ldap-half-of-TLS"),
