@@ -16,8 +16,8 @@ It gets copies of what a child needs over a socket pair (SCM_RIGHTS), and closes
 - No garbage is collected while the thread works. A socket that it collects would stay open in the
   table of the others, or close a copy. A job may not let go of others' objects either.
 
-The kernel has that since Linux 5.9, and a filter of system calls may refuse it. Without it,
-children start in the caller's thread, with copies of all.
+Linux has that since 5.9, and the C library of GNU since 2.34. A filter of system calls may refuse
+it. Without it, children start in the caller's thread, with copies of all.
 """
 
 import array
