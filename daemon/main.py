@@ -50,8 +50,8 @@ from .core.fold import fold
 from .given_monitors import open_monitors
 from .host import altered, cgroup_base, failures, hooks, option_files, procfs, shared_disk, users
 from .host.cgroups import Cgroups
-from .host.file_limit import raise_file_limit
 from .host.host import Host
+from .host.spawn import raise_file_limit
 from .host.vassal_log import LogDirectory, keep_former
 from .keeper.arguments import given
 from .keeper.link import KeeperLink

@@ -312,6 +312,15 @@ class _Pairs:
                 end.close()
 
 
+def raise_file_limit() -> tuple[int, int] | None:
+    """Allow as many open files as may be; the limits to give vassals if that changed them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return None
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard
+
+
 def _check_room(descriptor: int) -> None:
     """Raise OSError if vassals are about to use up the descriptors that the daemon lives on.
 

@@ -55,7 +55,7 @@ def test_tasks_that_end_by_themselves_are_waited_for() -> None:
             await trio.sleep_forever()
         finally:
             with trio.CancelScope(shield=True):
-                await trio.sleep(0.9)
+                await trio.testing.wait_all_tasks_blocked()
 
     process = Process()
     with pytest.raises(trio.TrioInternalError):
