@@ -10,14 +10,17 @@ It gets copies of what a child needs over a socket pair (SCM_RIGHTS), and closes
   when it began: a later renice(1) of the daemon is not for new children.
 - A signal may be delivered to any thread. Python's handler then writes to the descriptor that wakes
   the event loop, by its number. So that is open in the thread's table, too, with the same number.
+  That is a low one, which is taken early: a fork copies the table up to its highest number.
 - Copies of the journal are closed in the thread's table only. SQLite would lose its locks if one
   were closed in that of the others. The locks of the journal go along with each child, because they
   have to outlive the way from fork to exec.
 - No garbage is collected while the thread works. A socket that it collects would stay open in the
-  table of the others, or close a copy. A job may not let go of others' objects either.
+  table of the others, or close a copy. A job may not let go of others' objects either. Popen lets
+  go of each former one that was dropped without a wait, with its pipes. So there may be none.
 
 Linux has that since 5.9, and the C library of GNU since 2.34. A filter of system calls may refuse
-it. Without it, children start in the caller's thread, with copies of all.
+it, and the limit of open files may be too low for it. Without it, children start in the caller's
+thread, with copies of all.
 """
 
 import array
@@ -29,6 +32,7 @@ import gc
 import itertools
 import os
 import queue
+import resource
 import signal
 import socket
 import struct
@@ -37,10 +41,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Protocol, Self, TypeVar
 
 _T = TypeVar("_T")
+_Pair = tuple[socket.socket, socket.socket]
 
 _UNSHARE: Final = 2  # CLOSE_RANGE_UNSHARE of <linux/close_range.h>
 _LAST: Final = 0xFFFFFFFF  # of all numbers
-_REFUSED: Final = (errno.ENOSYS, errno.EPERM, errno.EINVAL)
+_PASSING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 _MOST: Final = 50  # descriptors for one child
 _FIRST: Final = 64  # the least number of a copy: scripts use the lowest ones for themselves
 _SERIAL: Final = struct.Struct("Q")
@@ -73,20 +78,30 @@ class StartThread:
     def __init__(self, *, own: bool = False) -> None:
         self.locks: Callable[[], Iterable[int]] = tuple
         self._one = threading.Lock()
-        self._wakeup = -1
-        # Made early in the life of a daemon, its numbers are low, and the table stays small.
-        self._pair = socket.socketpair() if own and hasattr(_libc, "close_range") else None
+        self._own = own and hasattr(_libc, "close_range")
         self._worker: _Worker | None = None
+        self._pair: _Pair | None = None
+        self._wakeup = -1
+        if self._own:  # early in the life of a daemon, the numbers are low
+            self._pair = socket.socketpair()
+            self._wakeup = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
-        """Close what it has open. It starts no child any more."""
-        for end in self._pair or ():
-            end.close()
+        """Close what it has open. It starts no child any more, and no event loop runs."""
+        self._own = False
+        self._close_pair()
+        if self._wakeup >= 0:
+            os.close(self._wakeup)
+            self._wakeup = -1
 
     def note_wakeup(self) -> None:
-        """Note by which descriptor signals wake the event loop, which this thread runs."""
-        if self._pair is not None:
-            self._wakeup = signal.set_wakeup_fd(-1)
+        """Have signals wake the event loop, which this thread runs, by the low number.
+
+        Call it before the first start. Raises OSError.
+        """
+        if self._own:
+            usual = signal.set_wakeup_fd(-1)
+            os.dup2(usual, self._wakeup, inheritable=False)
             # A signal in between sets Python's own flag, and the loop does not wait now.
             signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
 
@@ -100,18 +115,25 @@ class StartThread:
 
     def _working(self) -> "_Worker | None":
         """The thread; None where there is none. Raises OSError."""
-        if self._worker is None and self._pair is not None:
+        if self._worker is None and self._own:
+            if self._pair is None:
+                self._pair = socket.socketpair()
             worker = _Worker(*self._pair, self._wakeup)
             try:
                 worker.begin()
                 self._worker = worker
-            except OSError as error:
-                self.close()  # with what was given to it
-                if error.errno not in _REFUSED:
-                    self._pair = socket.socketpair()
-                    raise
-                self._pair = None
+            except _NoTable:
+                self._own = False
+                self._close_pair()
+            except OSError:
+                self._close_pair()  # with what was given to it
+                raise
         return self._worker
+
+    def _close_pair(self) -> None:
+        pair, self._pair = self._pair, None
+        for end in pair or ():
+            end.close()
 
 
 class _Copies:
@@ -177,28 +199,35 @@ class _OwnTable(_Copies):
         return self._worker.call(given, self.inherited, job)
 
 
-class _Replaced(Exception):
+class _Replaced(OSError):
     """A lock was closed before it could be given, as there is another one now."""
+
+
+class _NoTable(Exception):
+    """The thread can have no table of its own here."""
 
 
 class _Worker:
     """The thread. ``ours`` and ``its`` are the ends of a socket pair.
 
-    ``wakeup`` is the descriptor that wakes the event loop, -1 if there is none.
+    ``wakeup`` is the descriptor that wakes the event loop.
     """
 
     def __init__(self, ours: socket.socket, its: socket.socket, wakeup: int) -> None:
         self._ours = ours
         self._its = its
         self._wakeup = wakeup
-        self._kept = sorted({0, 1, 2, its.fileno(), wakeup} - {-1})  # numbers of its table
+        self._kept = sorted((0, 1, 2, its.fileno(), wakeup))  # numbers of its table
         self.first = max(_FIRST, self._kept[-1] + 1)  # of the copies
         self._serials = itertools.count()
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
 
     def begin(self) -> None:
-        """Begin the thread. Raises OSError."""
-        serial = self._give([] if self._wakeup < 0 else [self._wakeup])
+        """Begin the thread. Raises _NoTable, OSError."""
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if 0 <= most < self.first + _MOST:
+            raise _NoTable
+        serial = self._give([self._wakeup])
         job = _Job(lambda: self._leave_table(serial))
         thread = threading.Thread(target=self._serve, args=(job,), name="starts", daemon=True)
         self._wait(job, thread.start)
@@ -206,7 +235,7 @@ class _Worker:
     def call(self, given: list[int], inherited: list[int], job: Callable[[], _T]) -> _T:
         """Call in the thread, where what is given has the numbers from ``first`` on.
 
-        Raises _Replaced, OSError, and what the job raises.
+        Raises OSError, one of which is _Replaced, and what the job raises.
         """
         serial, count = self._give(given), len(given)
         its = _Job(lambda: self._with_copies(serial, count, inherited, job))
@@ -214,7 +243,7 @@ class _Worker:
         return answer
 
     def _give(self, descriptors: list[int]) -> int:
-        """Send copies of these; the number of the message. Raises _Replaced, OSError."""
+        """Send copies of these; the number of the message. Raises OSError, as ``call``."""
         if len(descriptors) > _MOST:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         serial = next(self._serials)
@@ -223,7 +252,7 @@ class _Worker:
                 socket.send_fds(self._ours, [_SERIAL.pack(serial)], descriptors)
         except OSError as error:
             if error.errno == errno.EBADF:
-                raise _Replaced from None
+                raise _Replaced(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
             raise
         return serial
 
@@ -253,8 +282,9 @@ class _Worker:
         # Its table lacks the descriptor for signals for a moment.
         mask = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
         try:
-            _close_range(self._its.fileno() + 1, _LAST, _UNSHARE)
-            for number in self._received(serial):
+            self._unshare()
+            [number] = self._received(serial, 1)
+            if number != self._wakeup:
                 os.dup2(number, self._wakeup, inheritable=False)
             null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
             for number in range(3):
@@ -263,23 +293,28 @@ class _Worker:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
+    def _unshare(self) -> None:
+        try:
+            _close_range(self._its.fileno() + 1, _LAST, _UNSHARE)
+        except OSError as refused:
+            if refused.errno in _PASSING:
+                raise
+            raise _NoTable from None
+
     def _with_copies(
         self, serial: int, count: int, inherited: list[int], job: Callable[[], _T]
     ) -> _T:
         try:
-            received = self._received(serial)
-            for number, descriptor in enumerate(received, self.first):
+            for number, descriptor in enumerate(self._received(serial, count), self.first):
                 kind = fcntl.F_DUPFD if number in inherited else fcntl.F_DUPFD_CLOEXEC
                 with _too_many(errno.EINVAL):  # above the limit of open files
                     fcntl.fcntl(descriptor, kind, number)
-            if len(received) != count:
-                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             return job()
         finally:
             self._close_others()
 
-    def _received(self, serial: int) -> "array.array[int]":
-        """The descriptors of a message, all of which close on exec. Raises OSError."""
+    def _received(self, serial: int, count: int) -> "array.array[int]":
+        """So many descriptors of a message, all of which close on exec. Raises OSError."""
         while True:
             received = array.array("i")
             # ``socket.recv_fds`` of Python 3.11 ignores the flag.
@@ -287,9 +322,12 @@ class _Worker:
             said, more, _, _ = self._its.recvmsg(_SERIAL.size, room, socket.MSG_CMSG_CLOEXEC)
             for _, _, data in more:
                 received.frombytes(data)
-            if _SERIAL.unpack(said) == (serial,):
+            if _SERIAL.unpack(said) != (serial,):
+                self._close_others()  # of a start that was given up
+            elif len(received) == count:
                 return received
-            self._close_others()  # of a start that was given up
+            else:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     def _close_others(self) -> None:
         """Close all but what its table keeps."""

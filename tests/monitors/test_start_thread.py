@@ -6,6 +6,7 @@ import fcntl
 import gc
 import os
 import re
+import resource
 import signal
 import socket
 import sqlite3
@@ -95,7 +96,8 @@ def test_the_thread_has_copies_of_what_is_given_alone(file: int) -> None:
     with starts.start() as start:
         usual = start.begin(table_of_thread)
     assert [usual.pop(number) for number in range(3)] == [os.devnull] * 3
-    assert [target.partition(":")[0] for target in usual.values()] == ["socket"]  # for messages
+    kinds = sorted(target.partition(":")[0] for target in usual.values())
+    assert kinds == [os.devnull, "socket"]  # to wake the event loop, and for messages
     for _ in range(3):
         with starts.start() as start:
             number = start.copy(file)
@@ -271,7 +273,7 @@ def statement(code, true, false, value):
 rules = b"".join([
     statement(0x20, 0, 0, 0),           # load the number of the system call
     statement(0x15, 0, 1, 436),         # close_range
-    statement(0x06, 0, 0, 0x00050001),  # EPERM
+    statement(0x06, 0, 0, 0x00050000 | int(sys.argv[1])),  # this error
     statement(0x06, 0, 0, 0x7fff0000),  # allow
 ])
 buffer = ctypes.create_string_buffer(rules)
@@ -288,12 +290,37 @@ print(len(before - set(os.listdir("/proc/self/fd"))), threading.active_count())
 """
 
 
-def test_a_filter_of_system_calls_that_refuses_is_lived_with() -> None:
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP])
+def test_a_filter_of_system_calls_that_refuses_is_lived_with(error: int) -> None:
     """Both ends of its socket pair are closed then."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", REFUSED], capture_output=True, text=True
+        [sys.executable, "-W", "error", "-c", REFUSED, str(error)], capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("True\nTrue\nTrue\n2 1\n", "")
+
+
+FEW = """
+import resource, subprocess, sys, threading
+from functools import partial
+from emperord.monitors.start_thread import StartThread
+few = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (few, few))
+starts = StartThread(own=True)
+for _ in range(3):
+    with starts.start() as start:
+        start.inherit(0)
+        child = start.begin(partial(subprocess.Popen, ["true"], close_fds=False))
+        print(child.wait(), start.begin(threading.current_thread).name)
+starts.close()
+"""
+
+
+@pytest.mark.parametrize("few", [20, 113, 114])
+def test_children_start_where_few_files_may_be_open(few: int) -> None:
+    """Numbers from 64 on may be more than there can be."""
+    name = "starts" if few >= 64 + 50 else "MainThread"
+    done = subprocess.run([sys.executable, "-c", FEW, str(few)], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"0 {name}\n" * 3, "")
 
 
 def test_a_thread_that_cannot_begin_is_tried_again() -> None:
@@ -308,12 +335,32 @@ def test_a_thread_that_cannot_begin_is_tried_again() -> None:
         assert start.begin(threading.get_native_id) != threading.get_native_id()
 
 
+def test_a_socket_pair_that_cannot_be_had_is_asked_for_again() -> None:
+    """A former one is closed, with what was given to the thread that could not begin."""
+    starts = StartThread(own=True)
+    usual, most = threading.stack_size(1 << 47), resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        with pytest.raises(BlockingIOError), starts.start():
+            pass
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, most[1]))
+        for _ in range(3):
+            with pytest.raises(OSError, match="Too many open files"), starts.start():
+                pass
+    finally:
+        threading.stack_size(usual)
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+    with starts.start() as start:
+        assert start.begin(threading.get_native_id) != threading.get_native_id()
+
+
 def test_a_lock_that_was_replaced_meanwhile_is_asked_for_again(file: int) -> None:
     starts = begun()
-    numbers = iter([HIGH + 50, file])
+    numbers = iter([HIGH + 50, file, HIGH + 50, HIGH + 50])
     starts.locks = lambda: [next(numbers)]
     with starts.start() as start:
         assert os.readlink(f"/proc/self/fd/{file}") in start.begin(table_of_thread).values()
+    with starts.start() as start, pytest.raises(OSError, match="temporarily unavailable"):
+        start.begin(lambda: None)
 
 
 HELD = f"""
@@ -372,6 +419,9 @@ signal.signal(signal.SIGUSR1, lambda *_: None)
 starts.note_wakeup()
 with starts.start() as start:
     thread = start.begin(threading.get_ident)
+    table = start.begin(lambda: list(map(int, os.listdir("/proc/thread-self/fd"))))
+assert thread != threading.get_ident()
+assert max(table) < 10, table  # a fork copies a table up to its highest number
 for _ in range(50):
     signal.pthread_kill(thread, signal.SIGUSR1)  # while it waits
     assert ours.recv(100) == bytes([signal.SIGUSR1])
