@@ -4,6 +4,9 @@ Threads wake trio's loop over a socket pair. If the machine refuses to look at t
 all tasks, and raises TrioInternalError when they have ended. But a task that waits for a thread
 does not end then, as nothing takes the thread's answer. So the process is left, as if it was
 killed, and the next daemon goes on.
+
+Where something else of trio's has failed, threads are still heard. An append to the journal may
+take seconds, and is waited for.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,7 +14,7 @@ from typing import Final, NoReturn
 
 import trio
 
-_PATIENCE: Final = 1.0  # seconds in which tasks may end by themselves
+_PATIENCE: Final = 1.0  # seconds in which threads are heard, or tasks end by themselves
 
 
 async def guarded(work: Callable[[], Awaitable[None]], leave: Callable[[], NoReturn]) -> None:
@@ -30,7 +33,9 @@ async def _watch(over: trio.CancelScope, leave: Callable[[], NoReturn]) -> None:
     finally:
         # The work is not over, and all of this is cancelled: that is trio.
         if not over.cancel_called:
-            with trio.CancelScope(shield=True):
-                await trio.sleep(_PATIENCE)
-            if not over.cancel_called:
+            heard = trio.Event()
+            trio.lowlevel.current_trio_token().run_sync_soon(heard.set)
+            with trio.CancelScope(shield=True), trio.move_on_after(_PATIENCE):
+                await heard.wait()
+            if not heard.is_set() and not over.cancel_called:
                 leave()

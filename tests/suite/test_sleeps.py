@@ -20,6 +20,7 @@ REASONS = {
     "daemon/control/test_connection_limits.py": STEERED,
     "daemon/control/test_verdicts.py": STEERED,
     "daemon/loop/test_clock.py": STEERED,
+    "daemon/loop/test_failed_loop.py": STEERED,
     "daemon/loop/test_pressure.py": STEERED,
     "monitors/watching.py": "it measures how long others take between two turns",
     "simulation/addresses.py": STEERED,

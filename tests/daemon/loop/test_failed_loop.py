@@ -1,6 +1,9 @@
 """The event loop fails while a task waits for a thread."""
 
+import subprocess
+import sys
 import threading
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
@@ -9,66 +12,90 @@ import trio
 import trio.testing
 from emperord.daemon.loop.failed_loop import guarded
 
+LEFT = 7
+# Trio's own task fails that waits for threads to wake it. A run that fails so tidies nothing up.
+DEAF = f"""
+import os, sys, threading, trio, trio.testing
+from emperord.daemon.loop.failed_loop import guarded
 
-class Left(Exception):
-    """The process would have been left here."""
+async def wait_for_thread():
+    await trio.to_thread.run_sync(threading.Event().wait)
+
+async def end_by_itself():
+    try:
+        await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.testing.wait_all_tasks_blocked()
+
+async def main():
+    await trio.testing.wait_all_tasks_blocked()
+    token = trio.lowlevel.current_trio_token()
+    trio.lowlevel.notify_closing(token._reentry_queue.wakeup.wakeup_sock)
+    await guarded(globals()[sys.argv[1]], lambda: os._exit({LEFT}))
+
+trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+"""
 
 
-class Process:
-    """A process with a thread that works until it is left."""
-
-    def __init__(self) -> None:
-        self.left = threading.Event()
-
-    def leave(self) -> NoReturn:
-        self.left.set()
-        raise Left
-
-    async def wait_for_thread(self) -> None:
-        await trio.to_thread.run_sync(self.left.wait)
-
-
-async def fail() -> None:
-    """As trio's own task does that waits for threads to wake it."""
-    raise OSError("no memory")
+@pytest.mark.parametrize(
+    ("work", "code", "told"),
+    [
+        pytest.param("wait_for_thread", LEFT, "", id="a thread that cannot tell its end"),
+        pytest.param("end_by_itself", 1, "TrioInternalError", id="tasks that end by themselves"),
+    ],
+)
+def test_the_process_is_left_if_the_work_does_not_end(work: str, code: int, told: str) -> None:
+    done = subprocess.run([sys.executable, "-c", DEAF, work], capture_output=True, text=True)
+    assert done.returncode == code
+    assert told in done.stderr
 
 
-def run(process: Process, work: Callable[[], Awaitable[None]], *, fails: bool) -> None:
+def run(work: Callable[[], Awaitable[None]], *, fails: bool = False) -> None:
+    """Run the work. The process is not left."""
+    left: list[float] = []
+
+    def leave() -> NoReturn:
+        left.append(trio.current_time())
+        raise AssertionError("the process would have been left")
+
+    async def fail() -> None:
+        raise OSError("no memory")
+
     async def main() -> None:
         if fails:
             trio.lowlevel.spawn_system_task(fail)
-        await guarded(work, process.leave)
+        await guarded(work, leave)
 
-    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
-
-
-def test_it_is_left_if_the_thread_cannot_tell_its_end() -> None:
-    process = Process()
-    with pytest.raises(trio.TrioInternalError):
-        run(process, process.wait_for_thread, fails=True)
-    assert process.left.is_set()
+    try:
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    finally:
+        assert not left
 
 
-def test_tasks_that_end_by_themselves_are_waited_for() -> None:
+def test_a_thread_that_can_tell_its_end_is_waited_for() -> None:
+    """It may be about to write to the journal. Another task of trio's has failed."""
+    end = threading.Event()
+
     async def work() -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            with trio.CancelScope(shield=True):
-                await trio.testing.wait_all_tasks_blocked()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, lambda: end.wait())
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(60)
+                end.set()
 
-    process = Process()
-    with pytest.raises(trio.TrioInternalError):
-        run(process, work, fails=True)
-    assert not process.left.is_set()
+    with pytest.raises(trio.TrioInternalError) as failed:
+        run(work, fails=True)
+    assert "no memory" in "".join(traceback.format_exception(failed.value))
 
 
 def test_an_end_of_the_work_and_its_errors_are_as_ever() -> None:
     async def bad() -> None:
         raise ValueError
 
-    process = Process()
-    run(process, trio.lowlevel.checkpoint, fails=False)
+    run(trio.lowlevel.checkpoint)
     with pytest.RaisesGroup(ValueError):
-        run(process, bad, fails=False)
-    assert not process.left.is_set()
+        run(bad)
