@@ -56,16 +56,14 @@ def candidate_of(fleet: Fleet) -> Callable[[str, int], bool]:
     return is_tried
 
 
-def have_ended(fleet: Fleet) -> bool:
-    """Whether the daemon is to leave, and no attempt of any vassal may have a process.
+def are_left(fleet: Fleet) -> bool:
+    """Whether an attempt of any vassal may have a process.
 
     A stop asks after each turn. Vassals end about in the order of the fleet, so the last ones are
     looked at first. Otherwise the stop of 10,000 would take time in the square of their number.
     """
     vassals = reversed(fleet.vassals.values())
-    return fleet.leaving and not any(
-        each.phase in UP or each.candidate is not None for each in vassals
-    )
+    return any(each.phase in UP or each.candidate is not None for each in vassals)
 
 
 def _second(vassal: Vassal) -> Vassal:

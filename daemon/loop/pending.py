@@ -10,7 +10,7 @@ from typing import Final
 
 from ...journal import chain
 from ...journal.errors import JournalError, NewerFormat
-from ...journal.events import Announced, Empty, Event
+from ...journal.events import Announced, Event
 from ..core import attempts, budget
 from ..core.actions import Action, recorded
 from ..core.checkpoints import States
@@ -50,11 +50,6 @@ class Pending:
     def checkpoint(self, _: object = None) -> Iterator[Draft]:
         """An input: a checkpoint of the fleet as it is when the input is read."""
         yield Draft("checkpoint", self._states.checkpoint(self.fleet))
-
-    def end(self, _: object = None) -> Iterator[Draft]:
-        """An input: the last events of a daemon that has stopped all."""
-        yield from self.checkpoint()
-        yield Draft("daemon_stopped", Empty())
 
     def read(self, given: Input) -> Iterator[Draft | None]:
         """The events of an input. One that raises has no more; its sender guards the others."""

@@ -90,7 +90,7 @@ class Shell:
         self._keeper: ports.Keeper = KeeperLink(None) if keeper is None else keeper
         self._listener = listener  # of the control socket
         self._operators = (explain, control_group)
-        self._began, self._ended = 0, False  # the journal's time of this start; its end is recorded
+        self._began = 0  # the journal's time of this start
         self._observer = Observer() if observer is None else observer
         self._observer.clock = clock.now
         self._deadlines = Deadlines(clock, self.tell)
@@ -196,7 +196,7 @@ class Shell:
         await self._notifier.keep_status(status)
 
     async def _turns(self) -> None:
-        while not (attempts.have_ended(self.fleet) or self.handover.may_leave()):
+        while not self._done() and not self.handover.may_leave():
             left = len(self._input_queue)
             asked = [] if left else await self._inbox.wait()
             asked += self._inbox.received()
@@ -211,11 +211,13 @@ class Shell:
         if self.handover.renewing:
             log.info("leaving the vassals to the daemon that replaces this one")
             return
-        if not self._ended:
-            await self._turn([self._pending.end])
+        await self._turn([self._pending.checkpoint, lambda _: [Draft("daemon_stopped", Empty())]])
         await self._host.unlisten_all()
         await self.view.witness.end()
         log.info("stopped")
+
+    def _done(self) -> bool:
+        return self.fleet.leaving and not attempts.are_left(self.fleet)
 
     # One turn
 
@@ -237,12 +239,7 @@ class Shell:
             waiting = len(self._input_queue)
             asked = self._inbox.received()
             crowded = bool(asked) or len(self._input_queue) > waiting
-        rests = not (crowded or self._input_queue or self.handover.renewing)
-        if rests and attempts.have_ended(self._pending.fleet):
-            for draft in self._pending.end():  # with the last exits, it takes no commit of its own
-                self._pending.take(draft, turn)
         await self._record(turn)
-        self._ended = turn.ends
         for done in finished:
             done.set()
         if self.fleet.leaving:

@@ -34,14 +34,9 @@ def test_a_stop_of_many_looks_at_each_vassal_a_few_times() -> None:
     looked = Looked(
         {name: Vassal(name, "dir:///v", Spec(ts=1), "stopping", 1, 1) for name in names}
     )
-    fleet = Fleet(vassals=looked, leaving=True)
+    fleet = Fleet(vassals=looked)
     for name in names:
-        assert not attempts.have_ended(fleet)
+        assert attempts.are_left(fleet)
         looked[name].phase = "held"
-    assert attempts.have_ended(fleet)
+    assert not attempts.are_left(fleet)
     assert looked.looks == 2_000
-
-
-def test_a_daemon_that_does_not_leave_has_not_ended() -> None:
-    assert not attempts.have_ended(Fleet())
-    assert attempts.have_ended(Fleet(leaving=True))

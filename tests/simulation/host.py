@@ -206,10 +206,10 @@ class SimulatedHost(Addresses, Preflights, Looks, Nothing):
         self._moment("bury")
         del self._held[process.key]
         self._forget(process)
-        self._machine.kept.discard(kept_name(process.name, process.attempt))
         reloads = process.reloads and signal == 1
         body = Exited(attempt=process.attempt, code=code, signal=signal, reload=reloads)
         await self._tell([HostEvent(Draft("exited", body, None, process.name))])
+        self._machine.kept.discard(kept_name(process.name, process.attempt))
         self._machine.deaths.pop(process.identity, None)
 
     # Orders

@@ -13,7 +13,6 @@ import pytest
 from emperord.daemon.core.actions import Action
 from emperord.daemon.loop import input_queue, listings, shell
 from emperord.daemon.loop.shell import Shell
-from emperord.daemon.loop.turn import Turn
 from support.effort import examples
 
 from .approvals import REFUSED
@@ -51,24 +50,6 @@ def simulate(*arguments: str, hash_seed: int = 0) -> str:
 def test_all_seeds_hold() -> None:
     """``tools/test slow`` has twenty thousand others, in all cores and without a time limit."""
     simulate("--seeds", f"0..{examples(500)}")
-
-
-def test_a_stop_is_recorded_with_the_last_exits() -> None:
-    """Unless something else waits for its turn just then. A commit of its own takes an fsync."""
-    last: list[list[str]] = []
-
-    class Noted(Shell):
-        async def _commit(self, turn: Turn) -> None:
-            await super()._commit(turn)
-            last.append([each.event.kind for each in turn.folded])
-
-    together = 0
-    for seed in range(20):
-        play(write(seed), Noted)
-        assert last[-1][-2:] == ["checkpoint", "daemon_stopped"]
-        assert "daemon_stopped" not in last[-1][:-1]
-        together += "exited" in last[-1]
-    assert together > 10
 
 
 def test_a_seed_gives_one_run_to_the_byte() -> None:
