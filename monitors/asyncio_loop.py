@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import traceback
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeVar, TypeVarTuple
@@ -101,19 +100,10 @@ async def in_thread(job: Callable[[], T]) -> T:
     """Run it in a worker thread, from a task of asyncio's.
 
     asyncio's handles and futures are parts of cycles. They would hold the job, and megabytes of
-    rows with it, until garbage is collected. So they have a list, from which it is taken. An error
-    would hold them by the variables of its frames.
+    rows with it, until garbage is collected. So they have a list, from which it is taken.
     """
     jobs = [job]
-
-    def run() -> T:
-        try:
-            return jobs.pop()()
-        except BaseException as error:
-            traceback.clear_frames(error.__traceback__)
-            raise
-
-    return await asyncio.get_running_loop().run_in_executor(None, run)
+    return await asyncio.get_running_loop().run_in_executor(None, lambda: jobs.pop()())
 
 
 async def _blocking(function: Callable[..., T], *arguments: Any) -> T:

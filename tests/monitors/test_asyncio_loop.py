@@ -2,20 +2,18 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import socket
 import subprocess
 import sys
 import threading
-import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
-from emperord.monitors.asyncio_loop import AsyncioLoop, asyncio_loop, in_thread
+from emperord.monitors.asyncio_loop import AsyncioLoop, asyncio_loop
 from support.descriptors import descriptors
 
 pytestmark = pytest.mark.usefixtures("way")
@@ -97,30 +95,6 @@ async def test_loops_do_not_get_in_each_others_way() -> None:
     async with asyncio_loop() as one, asyncio_loop() as two:
         assert await one.run(loop_of) is not await two.run(loop_of)
         assert await one.run(loop_of) is await one.run(loop_of)
-
-
-class Rows:
-    """A batch of rows, held by a job in a thread."""
-
-
-@pytest.mark.parametrize("error", [None, Broken("x")], ids=["no error", "an error"])
-async def test_what_a_job_in_a_thread_holds_is_let_go_of_at_its_end(error: Broken | None) -> None:
-    def job() -> None:
-        rows = held.pop()
-        if error is not None:
-            raise error
-        del rows
-
-    held = [Rows()]
-    rows = weakref.ref(held[0])
-    gc.disable()
-    try:
-        async with asyncio_loop() as loop:
-            with contextlib.suppress(Broken):
-                await loop.run(in_thread, job)
-            assert rows() is None
-    finally:
-        gc.enable()
 
 
 # Cancelling a call
