@@ -119,6 +119,8 @@ class StartThread:
             if self._pair is None:
                 self._pair = socket.socketpair()
             worker = _Worker(*self._pair, self._wakeup)
+            if not worker.fits:
+                return None
             try:
                 worker.begin()
                 self._worker = worker
@@ -127,6 +129,8 @@ class StartThread:
                 self._close_pair()
             except OSError:
                 self._close_pair()  # with what was given to it
+                with contextlib.suppress(OSError):  # else at the next start
+                    self._pair = socket.socketpair()  # of low numbers, which are free now
                 raise
         return self._worker
 
@@ -204,7 +208,7 @@ class _Replaced(OSError):
 
 
 class _NoTable(Exception):
-    """The thread can have no table of its own here."""
+    """The machine refuses a table of its own to the thread."""
 
 
 class _Worker:
@@ -222,11 +226,14 @@ class _Worker:
         self._serials = itertools.count()
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
 
+    @property
+    def fits(self) -> bool:
+        """Whether as many files may be open as its highest number."""
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return most == resource.RLIM_INFINITY or self.first + _MOST <= most
+
     def begin(self) -> None:
         """Begin the thread. Raises _NoTable, OSError."""
-        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if 0 <= most < self.first + _MOST:
-            raise _NoTable
         serial = self._give([self._wakeup])
         job = _Job(lambda: self._leave_table(serial))
         thread = threading.Thread(target=self._serve, args=(job,), name="starts", daemon=True)
