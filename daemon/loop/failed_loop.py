@@ -9,6 +9,7 @@ Where something else of trio's has failed, threads are still heard. An append to
 take seconds, and is waited for.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
@@ -32,10 +33,18 @@ async def _watch(over: trio.CancelScope, leave: Callable[[], NoReturn]) -> None:
         await trio.sleep_forever()
     finally:
         # The work is not over, and all of this is cancelled: that is trio.
+        with trio.CancelScope(shield=True):
+            while not over.cancel_called and await _hears_threads():  # noqa: ASYNC110
+                await trio.sleep(_PATIENCE)  # it may become deaf later
         if not over.cancel_called:
-            heard = trio.Event()
-            trio.lowlevel.current_trio_token().run_sync_soon(heard.set)
-            with trio.CancelScope(shield=True), trio.move_on_after(_PATIENCE):
-                await heard.wait()
-            if not heard.is_set() and not over.cancel_called:
-                leave()
+            leave()
+
+
+async def _hears_threads() -> bool:
+    """Whether threads can wake this loop."""
+    heard = trio.Event()
+    with contextlib.suppress(OSError):  # the machine refuses that, too
+        trio.lowlevel.current_trio_token().run_sync_soon(heard.set)
+    with trio.move_on_after(_PATIENCE):
+        await heard.wait()
+    return heard.is_set()
