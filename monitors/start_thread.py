@@ -252,14 +252,14 @@ class _Worker:
     def _give(self, descriptors: list[int]) -> int:
         """Send copies of these; the number of the message. Raises OSError, as ``call``."""
         if len(descriptors) > _MOST:
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            raise _failure(errno.EMFILE)
         serial = next(self._serials)
         try:
             with _too_many(errno.ETOOMANYREFS):  # too many are on their way
                 socket.send_fds(self._ours, [_SERIAL.pack(serial)], descriptors)
         except OSError as error:
             if error.errno == errno.EBADF:
-                raise _Replaced(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+                raise _failure(errno.EAGAIN, _Replaced) from None
             raise
         return serial
 
@@ -271,7 +271,7 @@ class _Worker:
             begin()
             job.is_over.acquire()
         except RuntimeError:  # there can be no more threads
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+            raise _failure(errno.EAGAIN) from None
         finally:
             if collects:
                 gc.enable()
@@ -334,7 +334,7 @@ class _Worker:
             elif len(received) == count:
                 return received
             else:
-                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+                raise _failure(errno.EMFILE)
 
     def _close_others(self) -> None:
         """Close all but what its table keeps."""
@@ -343,10 +343,15 @@ class _Worker:
                 _close_range(kept + 1, following - 1)
 
 
+def _failure(number: int, kind: type[OSError] = OSError) -> OSError:
+    """The error with this number, as the kernel's library words it."""
+    return kind(number, os.strerror(number))
+
+
 def _close_range(first: int, last: int, flags: int = 0) -> None:
     """Close these numbers in the thread's table. Raises OSError."""
     if _libc.close_range(ctypes.c_uint(first), ctypes.c_uint(last), flags):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        raise _failure(ctypes.get_errno())
 
 
 @contextlib.contextmanager
@@ -357,7 +362,7 @@ def _too_many(error: int) -> Iterator[None]:
     except OSError as refused:
         if refused.errno != error:
             raise
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from None
+        raise _failure(errno.EMFILE) from None
 
 
 class _Job:

@@ -263,14 +263,20 @@ def test_a_collection_that_was_off_stays_off() -> None:
         gc.enable()
 
 
-def test_a_thread_that_cannot_begin_is_tried_again() -> None:
-    starts = StartThread(own=True)
+@contextlib.contextmanager
+def without_threads() -> Iterator[None]:
+    """No thread can begin: its stack would be too large."""
     usual = threading.stack_size(1 << 47)
     try:
-        with pytest.raises(BlockingIOError), starts.start():
-            pass
+        yield
     finally:
         threading.stack_size(usual)
+
+
+def test_a_thread_that_cannot_begin_is_tried_again() -> None:
+    starts = StartThread(own=True)
+    with without_threads(), pytest.raises(BlockingIOError), starts.start():
+        pass
     with starts.start() as start:
         assert start.begin(threading.get_native_id) != threading.get_native_id()
 
@@ -280,12 +286,11 @@ def test_a_socket_pair_that_cannot_be_had_is_asked_for_again(
 ) -> None:
     """A former one is closed, with what was given to the thread that could not begin."""
     starts = StartThread(own=True)
-    usual = threading.stack_size(1 << 47)
 
     def refuse() -> None:
         raise OSError(errno.EMFILE, "none")
 
-    try:
+    with without_threads():
         with pytest.raises(BlockingIOError), starts.start():
             pass
         other = os.dup(0)  # numbers that were free are the pair's again
@@ -294,8 +299,6 @@ def test_a_socket_pair_that_cannot_be_had_is_asked_for_again(
             for expected in ("unavailable", "none", "none"):
                 with pytest.raises(OSError, match=expected), starts.start():
                     pass
-    finally:
-        threading.stack_size(usual)
     with starts.start() as start:
         assert max(start.begin(table_of_thread)) < other
     os.close(other)
