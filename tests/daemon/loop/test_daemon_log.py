@@ -95,6 +95,8 @@ def test_each_signal_is_told_once_and_what_it_does(make_emperor: MakeEmperor) ->
     emperor.start()
     for name, phase in (("a.ini", "ready"), ("b.ini", "ready"), ("dies.ini", "throttled")):
         emperor.phase(name, phase)
+    # The journal has an event before the daemon acts on it. Its log has it after that.
+    emperor.until(lambda: "dies.ini: exited (code 1), now throttled" in emperor.log(), "told")
 
     emperor.send(signal.SIGUSR1)
     emperor.until(lambda: "SIGUSR1" in emperor.log(), "USR1 is taken")
