@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from support import processes
 from support.daemon import Daemon
+from support.ports import free_port
 from support.rabbitmq import Publisher, shared
 from support.serving import serving, understands
-from support.vassals import SLEEPER, Application, free_port
+from support.vassals import SLEEPER, Application
 from support.web import Web
 
 from .conftest import MakeDaemon

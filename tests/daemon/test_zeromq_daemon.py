@@ -13,9 +13,10 @@ import zmq
 import zmq.auth
 from support import processes
 from support.daemon import Daemon
+from support.ports import free_port
 from support.pushing import Pusher
 from support.serving import serving
-from support.vassals import APP, Answer, Application, free_port, program
+from support.vassals import APP, Answer, Application, program
 
 from .conftest import MakeDaemon
 

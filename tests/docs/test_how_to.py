@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from support.pages import Shell, sections
-from support.vassals import free_port
+from support.ports import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to.md"
 APP = """

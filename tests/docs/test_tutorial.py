@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from support.pages import Shell, sections
-from support.vassals import free_port
+from support.ports import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
 INSTALLS = "Install"  # tools/test does the same before the tests

@@ -15,8 +15,8 @@ import zmq.auth
 from support import impostors as fake
 from support.daemon import Daemon
 from support.others import Others, are_prompt, most_memory
+from support.ports import free_port
 from support.pushing import Pusher
-from support.vassals import free_port
 
 MOST: Final = 150  # MiB of the daemon's memory
 LOOK: Final = 8.0  # seconds for which the clients are let do as they like

@@ -7,9 +7,9 @@ import zmq.auth
 from emperord.monitors.contract import Monitor
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
+from support.ports import free_port
 from support.pushing import Pusher
 from support.services import Service
-from support.vassals import free_port
 
 from .row import Guarded, Row
 

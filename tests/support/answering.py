@@ -7,7 +7,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 from . import clients
-from .vassals import free_port, program
+from .ports import free_port
+from .vassals import program
 
 # Answers with its first argument at all sockets that it was given, one client after the other.
 SERVER = """

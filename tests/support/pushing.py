@@ -8,7 +8,7 @@ from emperord.monitors.contract import Monitor
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
 
-from .vassals import free_port
+from .ports import free_port
 
 _SENT_AWAY: Final = (
     zmq.Event.HANDSHAKE_FAILED_PROTOCOL

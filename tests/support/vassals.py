@@ -3,10 +3,11 @@
 import http.client
 import json
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import NamedTuple
+
+from .ports import free_port
 
 _SPEAKER = Path(__file__).with_name("speaker.py")
 UWSGI = os.path.join(os.path.dirname(sys.executable), "uwsgi")
@@ -41,13 +42,6 @@ def notes(folder: Path, name: str, what: str) -> list[str]:
     """The lines of what a speaker has ``heard`` or ``loaded``."""
     path = folder / f"{name}.{what}"
     return path.read_text().splitlines() if path.exists() else []
-
-
-def free_port() -> int:
-    """A TCP port of loopback at which no process listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 APP = """

@@ -8,7 +8,8 @@ from pathlib import Path
 from of_files import QUICK, put
 from support.kept import Emperor
 from support.notifier import Notifier
-from support.vassals import free_port, program
+from support.ports import free_port
+from support.vassals import program
 
 CHECK = "sh -c 'if grep -q wro[n]g $EMPERORD_CONFIG; then echo no such column; exit 3; fi'"
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from of_files import QUICK
 from support.kept import Emperor
+from support.ports import free_port
 from support.services import service
-from support.vassals import free_port, shell
+from support.vassals import shell
 
 ZNODES = "/emperor/vassals"
 

@@ -20,20 +20,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from support.ports import free_port
+
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
 class ServerFailed(Exception):
     """A server did not start or stop; the text has the end of its log."""
-
-
-def free_port() -> int:
-    """A loopback port at which no process listens now."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-        return port
 
 
 def answers(port: int) -> bool:

@@ -4,7 +4,9 @@ import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .base import Server, answers, find_program, free_port
+from support.ports import free_port
+
+from .base import Server, answers, find_program
 
 _SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "emperor.ldif"
 _SUFFIX, _PLAIN, _STALE = "dc=emperor,dc=test", "dc=plain,dc=test", "dc=stale,dc=test"

@@ -13,7 +13,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from .base import Server, answers, find_program, free_port
+from support.ports import free_port
+
+from .base import Server, answers, find_program
 
 _GUEST = "guest"
 # Tests for users and virtual hosts connect with these; "/" and "@" must survive a URL.

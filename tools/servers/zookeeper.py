@@ -5,7 +5,9 @@ import socket
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from .base import Server, free_port
+from support.ports import free_port
+
+from .base import Server
 
 _TICK = 200  # ms; a session lasts two of these at least
 

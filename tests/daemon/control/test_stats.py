@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from emperord.daemon.control.stats import place
-from support.vassals import SLEEPER, free_port
+from support.ports import free_port
+from support.vassals import SLEEPER
 from support.waiting import until
 
 from ..conftest import MakeDaemon, MakeEmperor

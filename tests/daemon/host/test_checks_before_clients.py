@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.ports import free_port
 from support.replaced import asking
-from support.vassals import free_port
 
 from ..conftest import MakeDaemon
 from .test_replacements import known

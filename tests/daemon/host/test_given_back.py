@@ -10,7 +10,7 @@ from emperord.daemon.host.user_threads import UserThreads
 from emperord.daemon.keeper.link import KeeperLink
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
-from support.vassals import free_port
+from support.ports import free_port
 
 
 @pytest.mark.parametrize("turns", range(6))

@@ -16,7 +16,7 @@ from emperord.daemon.host.listeners import Listeners
 from emperord.daemon.host.opening import Listener
 from emperord.daemon.host.socket_files import Terms, remove
 from emperord.daemon.keeper.link import KeeperLink
-from support.vassals import free_port
+from support.ports import free_port
 
 TERMS = Terms(0o666, -1, -1, 8)
 

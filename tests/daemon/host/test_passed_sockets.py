@@ -13,8 +13,9 @@ from support import clients, processes
 from support.activated import Manager, listening, manager
 from support.answering import clients_at, server, tcp
 from support.descriptors import descriptors
+from support.ports import free_port
 from support.tyrant import ALICE, TyrantDaemon
-from support.vassals import SLEEPER, free_port
+from support.vassals import SLEEPER
 
 from ..conftest import MakeEmperor
 

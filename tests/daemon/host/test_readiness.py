@@ -14,7 +14,8 @@ from emperord.journal.policy import Policy
 from emperord.monitors.readiness import Condition
 from support import processes
 from support.daemon import Daemon
-from support.vassals import free_port, program, shell
+from support.ports import free_port
+from support.vassals import program, shell
 
 from ..conftest import MakeDaemon, MakeEmperor
 

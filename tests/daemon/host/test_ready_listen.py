@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from support import clients
 from support.daemon import Daemon
-from support.vassals import free_port, program
+from support.ports import free_port
+from support.vassals import program
 
 # Waits for the file argv[1], then listens: as a child where argv[2] is so, else itself. A socket
 # that it was given is taken, else one is opened at argv[3].

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from support.daemon import Daemon
+from support.ports import free_port
 from support.replaced import asking
-from support.vassals import free_port, program
+from support.vassals import program
 
 from ..conftest import MakeDaemon
 from .test_replacements import known

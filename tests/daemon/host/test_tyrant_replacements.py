@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from support import clients, processes
+from support.ports import free_port
 from support.tyrant import ALICE, ALICES, BOB, BOBS, TyrantDaemon, status_of, uwsgi_for_all
-from support.vassals import APP, free_port
+from support.vassals import APP
 
 TEXT = """[uwsgi]
 protocol = http

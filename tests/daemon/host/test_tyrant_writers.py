@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from emperord.daemon.core.fleet import Vassal
 from support.accounts import private_account, run
+from support.ports import free_port
 from support.pushing import Pusher
 from support.tyrant import ALICE, ALICES, BOB, BOBS, TyrantDaemon
-from support.vassals import SLEEPER, free_port
+from support.vassals import SLEEPER
 
 from .test_tyrant_files import file_of, folder_of, says
 

@@ -15,9 +15,10 @@ from emperord.journal.events import Spec
 from emperord.monitors.contract import Tell
 from support.daemon import Daemon
 from support.descriptors import descriptors
+from support.ports import free_port
 from support.pushing import Pusher
 from support.steered import Source, inline, steered
-from support.vassals import DEAF, SLEEPER, free_port, speaker_path
+from support.vassals import DEAF, SLEEPER, speaker_path
 
 
 def watches(pid: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from emperord.daemon.migrating import run
 from support import processes
 from support.daemon import Daemon
-from support.vassals import free_port
+from support.ports import free_port
 
 SERVER = """
 import http.server, os, sys

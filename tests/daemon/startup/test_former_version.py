@@ -11,7 +11,8 @@ from support import processes
 from support.daemon import MARK
 from support.former import Installation
 from support.kept import Emperor
-from support.vassals import SLEEPER, free_port, program
+from support.ports import free_port
+from support.vassals import SLEEPER, program
 
 from ..conftest import MakeEmperor
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from emperord.daemon.main import main
+from support.ports import free_port
 from support.serving import serving
-from support.vassals import Application, free_port
+from support.vassals import Application
 
 from ..conftest import MakeDaemon
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from support import processes
+from support.ports import free_port
 from support.serving import serving
 from support.tyrant import ALICE, ALICES, TyrantDaemon, common_ground, status_of
-from support.vassals import Application, free_port
+from support.vassals import Application
 
 from ..conftest import QUICK, MakeDaemon
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from support import processes
 from support.clients import dial, listened_at
+from support.ports import free_port
 from support.serving import serving
 from support.tyrant import ALICE, ALICES, TyrantDaemon, common_ground, status_of
-from support.vassals import SLEEPER, Application, free_port
+from support.vassals import SLEEPER, Application
 from support.waiting import until
 
 from ..conftest import QUICK, MakeDaemon, MakeEmperor

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.ports import free_port
 from support.pushing import Pusher
-from support.vassals import free_port
 
 from .listening import Keys
 

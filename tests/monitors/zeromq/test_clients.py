@@ -11,8 +11,8 @@ from emperord.monitors.contract import (
 from emperord.monitors.registry import open_monitor
 from emperord.monitors.zeromq import clients
 from emperord.monitors.zeromq import frames as zeromq_frames
+from support.ports import free_port
 from support.pushing import Pusher
-from support.vassals import free_port
 
 from ..watching import Watching
 from .listening import BUSY, Keys, listening

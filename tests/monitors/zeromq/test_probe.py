@@ -12,8 +12,8 @@ from emperord.monitors.polling import SourceFailed
 from emperord.monitors.registry import open_monitor
 from emperord.monitors.zeromq.endpoint import parse
 from emperord.monitors.zeromq.probe import probe
+from support.ports import free_port
 from support.pushing import Pusher
-from support.vassals import free_port
 
 from ..watching import watching
 

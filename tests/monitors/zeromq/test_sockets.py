@@ -13,8 +13,8 @@ from emperord.monitors.contract import (
     Recovered,
 )
 from emperord.monitors.registry import open_monitor
+from support.ports import free_port
 from support.pushing import Pusher
-from support.vassals import free_port
 
 from ..watching import Watching
 from .listening import BUSY, Keys, listening

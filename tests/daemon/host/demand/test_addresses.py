@@ -11,8 +11,9 @@ import pytest
 from support import clients
 from support.daemon import Daemon
 from support.on_demand import BESIDE, App
+from support.ports import free_port
 from support.root import need_root
-from support.vassals import free_port, program
+from support.vassals import program
 
 from ...conftest import MakeDaemon
 

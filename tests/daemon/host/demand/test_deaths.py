@@ -12,7 +12,8 @@ import pytest
 from support import clients, processes
 from support.daemon import Daemon
 from support.on_demand import App
-from support.vassals import APP, free_port, program, shell
+from support.ports import free_port
+from support.vassals import APP, program, shell
 
 # Clients wait, whatever becomes of the vassal
 

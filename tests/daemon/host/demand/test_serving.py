@@ -10,7 +10,8 @@ from support import clients
 from support.daemon import Daemon
 from support.descriptors import descriptors
 from support.on_demand import App
-from support.vassals import APP, free_port, program
+from support.ports import free_port
+from support.vassals import APP, program
 
 
 def test_a_cold_first_request(daemon: Daemon) -> None:

@@ -19,7 +19,8 @@ from support.estranged import (
     waiting,
 )
 from support.kept import Emperor
-from support.vassals import SLEEPER, Application, free_port, program
+from support.ports import free_port
+from support.vassals import SLEEPER, Application, program
 from support.waiting import until
 
 from ...conftest import MakeEmperor
