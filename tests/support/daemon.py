@@ -25,12 +25,14 @@ from typing import Self, TypeVar
 from emperord.daemon.core.fleet import Vassal
 
 from . import processes, warm
+from .catching_up import catch_up
 from .journal_reader import Event, JournalReader
 from .tail import Tail
 from .waiting import PATIENCE, until
 
 STAMP = "STARTED_BY_TEST"  # in the environment of the daemon and of all that it starts
 MARK = "EMPERORD_ATTEMPT"
+_REQUESTS = (signal.SIGHUP, signal.SIGURG, signal.SIGUSR1, signal.SIGUSR2)
 
 _T = TypeVar("_T")
 
@@ -124,8 +126,15 @@ class Daemon(JournalReader):
         assert self.process is not None
         return self.process.pid
 
+    @property
+    def control(self) -> Path:
+        """The control socket."""
+        return self.journal.with_name(f"{self.journal.name}.sock")
+
     def send(self, number: int) -> None:
-        """Send the daemon a signal."""
+        """Send the daemon a signal. A request comes when it has folded what the test has seen."""
+        if number in _REQUESTS:
+            self.catch_up()
         os.kill(self.pid, number)
 
     def wait(self, patience: float = PATIENCE) -> int:
@@ -218,6 +227,10 @@ class Daemon(JournalReader):
 
     # Waiting
 
+    def catch_up(self) -> None:
+        """Return when the daemon has folded what the test has seen of its journal."""
+        catch_up(self.control, self.seen)
+
     def until(
         self, condition: Callable[[], _T | None], what: str, *, patience: float = PATIENCE
     ) -> _T:
@@ -259,7 +272,7 @@ class Daemon(JournalReader):
         """Wait until a vassal is in this phase."""
 
         def found() -> Vassal | None:
-            vassal = self._tail.fleet(self.query).vassals.get(name)
+            vassal = self._present().vassals.get(name)
             found_it = vassal is not None and vassal.phase == phase
             return copy.deepcopy(vassal) if found_it else None
 

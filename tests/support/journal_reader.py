@@ -58,9 +58,10 @@ def _file(path: str) -> tuple[int, ...] | None:
 
 
 class JournalReader:
-    """Reads ``journal``, which need not be there yet."""
+    """Reads ``journal``, which need not be there yet. ``seen`` is the last event that it read."""
 
     journal: Path
+    seen: int = 0
     _tail: Tail
     _index: _Index | None = None
     _answered: tuple[object, list[Any]] | None = None  # the last question with an answer
@@ -74,6 +75,7 @@ class JournalReader:
             vassal,
             after,
         )
+        self._see(*(row[0] for row in rows))
         return [
             Event(seq, at, kind, monitor, name, cause, json.loads(body), json.loads(actions))
             for seq, at, kind, monitor, name, cause, body, actions in rows
@@ -132,12 +134,21 @@ class JournalReader:
     def last_seq(self) -> int:
         """The number of the last event."""
         rows = self.query("SELECT max(seq) FROM event")
-        return (rows[0][0] or 0) if rows else 0
+        self._see(last := (rows[0][0] or 0) if rows else 0)
+        return last
+
+    def _see(self, *seqs: int) -> None:
+        self.seen = max((self.seen, *seqs))
+
+    def _present(self) -> Fleet:
+        fleet = self._tail.fleet(self.query)
+        self._see(fleet.seq)
+        return fleet
 
     def fleet(self) -> Fleet:
         """The journal, folded."""
-        return copy.deepcopy(self._tail.fleet(self.query))
+        return copy.deepcopy(self._present())
 
     def vassal(self, name: str) -> Vassal | None:
         """One vassal as the journal has it."""
-        return copy.deepcopy(self._tail.fleet(self.query).vassals.get(name))
+        return copy.deepcopy(self._present().vassals.get(name))

@@ -48,11 +48,6 @@ class Emperor(Daemon):
         super().launch(*extra)
         return self
 
-    @property
-    def control(self) -> Path:
-        """The control socket."""
-        return self.journal.with_name(self.journal.name + ".sock")
-
     def daemons(self) -> list[int]:
         """The daemons proper that live."""
         return [pid for pid in super().environments() if _DAEMON in processes.argv_of(pid)]
@@ -132,7 +127,8 @@ class Emperor(Daemon):
         return [sys.executable, "-P", "-m", "emperord.daemon.ctl", "--control", str(self.control)]
 
     def ctl(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        """Run ``emperor-ctl``."""
+        """Run ``emperor-ctl`` when the daemon has folded what the test has seen of its journal."""
+        self.catch_up()
         argv = [*self.ctl_argv, *words]
         environ = {**self.environ, "PYTHONWARNINGS": self.warnings}
         if not more:

@@ -1,8 +1,9 @@
 """TCP ports for tests: each process has a block of its own, so no two tests get the same port.
 
 The kernel may give a port again as soon as it is given back, also to an outgoing connection. Two
-applications then want one port, and one of them dies at each start. So ports come from below those that the kernel gives. A process holds its
-block by an abstract socket, which is gone when the process is.
+applications then want one port, and one of them dies at each start. So ports come from below those
+that the kernel gives. A process holds its block by an abstract socket, which is gone when the
+process is.
 """
 
 import errno

@@ -46,5 +46,6 @@ def make(folder: Path) -> dict[str, Any]:
             emperor.event("vassal_loyal", "shop.ini", after=after)
         emperor.ctl("stop", "deaf.ini")
         emperor.event("exited", "mute.ini")
+        emperor.phase("mute.ini", "accepting")
         emperor.kill()
     return {"kills": kills, "deployed": deployed}

@@ -79,6 +79,7 @@ async def test_a_request_is_refused_as_a_whole(request_: dict[str, Any], error: 
 @contextmanager
 def talking(emperor: Emperor, **request: Any) -> Iterator[TextIO]:
     """The answers to a request, as they come."""
+    emperor.catch_up()
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(30)
         client.connect(str(emperor.control))

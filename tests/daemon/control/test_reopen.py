@@ -10,6 +10,7 @@ from support.kept import Emperor
 
 
 def answered(emperor: Emperor, **request: Any) -> dict[str, Any]:
+    emperor.catch_up()
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(20)
         client.connect(str(emperor.control))
@@ -19,6 +20,7 @@ def answered(emperor: Emperor, **request: Any) -> dict[str, Any]:
 
 
 def test_the_fleet_is_logged_and_the_request_recorded(running: Emperor) -> None:
+    running.catch_up()
     lines = running.log().count("a.ini: ready")
     assert answered(running, do="reopen", reason="rotated") == {"ok": True, "renamed_logs": {}}
     running.until(lambda: running.log().count("a.ini: ready") == lines + 1, "it is logged")

@@ -223,6 +223,7 @@ def test_a_daemon_goes_on_without_its_keeper(emperor: Emperor, app: Application)
 
 def test_a_successor_takes_over(emperor: Emperor, app: Application) -> None:
     worker = served(emperor, app)
+    emperor.event("vassal_loyal", "app.ini")
     pids = emperor.up("app.ini", "plain.ini")
     vassals = emperor.running()
     for _ in range(2):  # and over again

@@ -134,6 +134,7 @@ def asking(make_emperor: MakeEmperor) -> Iterator[tuple[Emperor, Asking, int]]:
     pid = run(emperor, "a.ini", DEAF)
     asking = Asking(emperor, "stop", "a.ini")
     emperor.phase("a.ini", "stopping")
+    emperor.catch_up()  # the client is told that its request is recorded
     yield emperor, asking, pid
     asking.process.kill()
     asking.process.communicate()

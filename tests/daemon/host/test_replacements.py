@@ -65,6 +65,7 @@ def test_a_program_is_replaced(daemon: Daemon, tmp_path: Path) -> None:
         count = len(told)
         daemon.until(lambda: len(told) > count + 10, "the old one serves")
     assert set(told) == {"one", "two"}
+    daemon.catch_up()
     assert "its change was refused: its new instance ended: exit code 3" in daemon.log()
     daemon.stop()
 

@@ -93,6 +93,7 @@ def test_a_log_that_root_made_for_a_daemon_of_another_user() -> None:
         emperor.start()
         log = folder / "daemon.log"
         assert log.stat().st_uid == 0
+        emperor.until(lambda: log.stat().st_size, "it has logged")  # an empty log is not rotated
         assert emperor.process is not None
         rotate(folder, "/var/log/emperord/emperor.log", str(log), emperor.process.pid)
         emperor.until(lambda: log.exists() and "the fleet" in log.read_text(), "it is reopened")
