@@ -5,6 +5,7 @@ operator's request is taken back and refused, because its client would wait with
 """
 
 import logging
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -25,6 +26,7 @@ log = logging.getLogger("emperor")
 
 _LOOK: Final = 1.0  # seconds between two looks at the journal's files, at least
 _SELDOM: Final = 10.0  # seconds between them while nothing seems to change
+_REST: Final = 0.3  # seconds after an append until the journal is at rest
 _TAIL: Final = 1000  # events, and half as many as vassals, that no snapshot has at rest
 _RETRY: Final = 1.0  # seconds until a paused journal is tried again
 
@@ -69,6 +71,7 @@ class Recorder:
         self._listener = listener
         self._stalls = stalls.Stalls()
         self._turn: Turn | None = None  # that is being recorded
+        self._appended = -math.inf  # trio's time of the last append
         self._seen = recorded.seq  # the event of the last snapshot, or that of the start
 
     @property
@@ -99,7 +102,7 @@ class Recorder:
                 await trio.sleep(_RETRY)
             else:
                 break
-        self._turn = None
+        self._turn, self._appended = None, trio.current_time()
         self._pending.deploys.touched.clear()
         if self.paused is not None:
             log.warning("the journal can be written again")
@@ -144,16 +147,20 @@ class Recorder:
 
     async def _watch(self, tell: Tell, changes: DirectoryChanges) -> None:
         while True:
-            seq = self._pending.fleet.seq  # also of events whose append is the change
             await trio.sleep(_LOOK)
-            rests = self._recorded.seq == seq
-            if rests and self._journal.log.is_worthwhile:
-                await self._rest()
+            if self._rests and self._journal.log.is_worthwhile:
+                await self._fold_log()
+            rests = self._rests  # an append within the look is one of the changes
             if await self._watch_once(changes, tell) and rests:
                 with trio.move_on_after(_SELDOM):
                     await changes.wait()
 
-    async def _rest(self) -> None:
+    @property
+    def _rests(self) -> bool:
+        """Whether nothing is appended, and was not for a moment."""
+        return self._turn is None and trio.current_time() - self._appended >= _REST
+
+    async def _fold_log(self) -> None:
         """Have the next daemon read little, now that nothing is appended."""
         ahead, snapshot = self._pending.fleet, None
         if ahead.seq - self._seen >= _TAIL + len(ahead.vassals) // 2:
