@@ -15,6 +15,7 @@ parts together, and it is the port that the loop wants (``daemon/loop/ports.py``
 
 import logging
 import os
+import select
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -192,7 +193,7 @@ class Host(Reports):
 
     def _poll(self) -> None:
         """Serve all descriptors that are ready."""
-        for fd, _ in self._epoll.poll():
+        for fd, mask in self._epoll.poll():
             process = self._watch.process_of(fd)
             if process is None:
                 self._on_demand.client_waits(fd)
@@ -205,8 +206,8 @@ class Host(Reports):
                     self._configs.send(process)
                 elif process.notify is not None and fd == process.notify.end.fileno():
                     self._notifications.hear(process)
-                else:
-                    self._mailbox.hear(process)
+                elif not (process.end_ordered and mask & select.EPOLLHUP):
+                    self._mailbox.hear(process)  # one that is ending as ordered has no news
 
     def _leaders(self) -> set[int]:
         """The pids of all processes that are reaped one by one. May be called in a thread."""
