@@ -9,24 +9,39 @@ import socket
 import time
 from pathlib import Path
 
+from .journal_reader import JournalReader
+
 _PATIENCE = 1.0  # seconds; a daemon that is stopped, or has lost its journal, never catches up
 
 
-def catch_up(control: Path, seq: int) -> None:
-    """Return when the daemon at this control socket has folded this event.
+class AskedDaemon(JournalReader):
+    """A daemon that is asked after its journal was read."""
 
-    Returns at once where no daemon answers, and after a second in any case.
-    """
+    @property
+    def control(self) -> Path:
+        """The control socket."""
+        return self.journal.with_name(f"{self.journal.name}.sock")
+
+    def catch_up(self) -> None:
+        """Return when the daemon has folded what the test has seen of its journal.
+
+        Returns at once where no daemon answers, and after a second in any case.
+        """
+        if self.seen:
+            _catch_up(str(self.control), self.seen)
+
+
+def _catch_up(control: str, seq: int) -> None:
     deadline = time.monotonic() + _PATIENCE
     with socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(_PATIENCE)
         try:
-            asking.connect(str(control))
+            asking.connect(control)
             with asking.makefile("rb") as answers:
                 while time.monotonic() < deadline:
                     asking.sendall(b'{"do": "status"}\n')
-                    answer = answers.readline()
-                    if not answer or json.loads(answer).get("status", {}).get("seq", seq) >= seq:
+                    answer = json.loads(answers.readline())
+                    if not answer["ok"] or answer["status"]["seq"] >= seq:
                         return
-        except (OSError, ValueError):
-            return
+        except (OSError, ValueError, LookupError, TypeError):
+            return  # it ends, or it is none of ours

@@ -25,8 +25,8 @@ from typing import Self, TypeVar
 from emperord.daemon.core.fleet import Vassal
 
 from . import processes, warm
-from .catching_up import catch_up
-from .journal_reader import Event, JournalReader
+from .catching_up import AskedDaemon
+from .journal_reader import Event
 from .tail import Tail
 from .waiting import PATIENCE, until
 
@@ -37,7 +37,7 @@ _REQUESTS = (signal.SIGHUP, signal.SIGURG, signal.SIGUSR1, signal.SIGUSR2)
 _T = TypeVar("_T")
 
 
-class Daemon(JournalReader):
+class Daemon(AskedDaemon):
     """One daemon after the other on the same journal.
 
     ``monitors`` are ``vassals`` beside the journal unless told; ``options`` go before them.
@@ -125,11 +125,6 @@ class Daemon(JournalReader):
         """The daemon's own pid."""
         assert self.process is not None
         return self.process.pid
-
-    @property
-    def control(self) -> Path:
-        """The control socket."""
-        return self.journal.with_name(f"{self.journal.name}.sock")
 
     def send(self, number: int) -> None:
         """Send the daemon a signal. A request comes when it has folded what the test has seen."""
@@ -226,10 +221,6 @@ class Daemon(JournalReader):
         return self.until(recorded, f"{name}: its pid is recorded")
 
     # Waiting
-
-    def catch_up(self) -> None:
-        """Return when the daemon has folded what the test has seen of its journal."""
-        catch_up(self.control, self.seen)
 
     def until(
         self, condition: Callable[[], _T | None], what: str, *, patience: float = PATIENCE

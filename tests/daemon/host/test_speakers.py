@@ -116,7 +116,7 @@ def test_heartbeats_keep_it_alive_and_cost_no_events(make_daemon: MakeDaemon) ->
     daemon.start()
     resigned = daemon.event("vassal_resigned", "a.ini")
     began = daemon.event("heartbeat_started", "a.ini")
-    assert resigned.at - began.at > 1_900_000_000
+    assert resigned.at - began.at > 1_000_000_000
     assert daemon.kinds("a.ini").count("heartbeat_started") == 1
     assert "heartbeat_lost" not in daemon.kinds("a.ini")
     daemon.stop()
@@ -147,7 +147,7 @@ def test_many_lost_heartbeats_are_seen_at_once(make_daemon: MakeDaemon) -> None:
 
 def test_the_silence_of_one_that_stops_is_no_news(make_daemon: MakeDaemon) -> None:
     daemon = make_daemon("--required-heartbeat", "0.3", "--mercy", "1000", speakers=True)
-    write(daemon, HEALTHY + "deaf\nbeat 1 0\n", "a.ini")
+    write(daemon, HEALTHY + "deaf\nbeat 15 0.05\n", "a.ini")
     write(daemon, HEALTHY, "b.ini")
     daemon.start()
     daemon.event("heartbeat_started", "a.ini")

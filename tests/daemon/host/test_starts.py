@@ -31,6 +31,7 @@ def test_a_program_has_its_own_descriptors_only(daemon: Daemon) -> None:
     (daemon.vassals / "first.ini").write_text(SLEEPER)
     daemon.start()
     pid_of(daemon, "first.ini")
+    daemon.catch_up()
     before = of(daemon.pid)
     (daemon.vassals / "second.ini").write_text(SLEEPER)
     pid = pid_of(daemon, "second.ini")

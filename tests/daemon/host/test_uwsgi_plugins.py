@@ -156,7 +156,7 @@ def test_the_daemon_runs_it_and_says_so(
     assert f"a.ini: {other} --ini a.ini" in daemon.log()
     daemon.start()
     serving(daemon, app, "one")
-    pid = daemon.fleet().vassals["a.ini"].pid
+    pid = daemon.pid_of("a.ini")
     assert os.readlink(f"/proc/{pid}/exe") == str(other)
     words = asked(daemon, "explain", "a.ini")["argv"]
     assert words[0] == {"word": str(other), "from": "the uWSGI that has its plugins"}

@@ -124,6 +124,7 @@ def test_who_shuts_the_socket_down_does_not_end_the_address(
         daemon.until(lambda: clients.socket_at(app.address) not in seen, "it is made anew")
         seen.add(clients.socket_at(app.address))
         assert clients.ask(app.address)["pid"] > 1
+    daemon.event("spawned", app.name, count=3)
     assert daemon.kinds(app.name).count("spawned") == 3
     daemon.stop()
 
