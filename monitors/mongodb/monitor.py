@@ -34,6 +34,7 @@ from ..options import MonitorOptions
 from ..polling import SourceFailed
 from ..rows import Reading, Table, much
 from . import silence, url, wire
+from .cancelling import cancellable, within
 from .documents import CODEC, PLAIN, guarded, rows
 
 log = logging.getLogger("emperor")
@@ -78,7 +79,7 @@ class Mongo:
     async def _connect(self, loop: AsyncioLoop, table: Table) -> "_Session":
         session = _Session(loop, self._place, table, self._limit, self._note_polls_only)
         try:
-            await loop.run(session.open)
+            await loop.run(cancellable, session.open)
         except BaseException:
             with trio.CancelScope(shield=True):
                 await session.close()
@@ -117,7 +118,7 @@ class _Session:
 
     async def read(self) -> Listing | tuple[Touched, ...]:
         """All documents there are."""
-        return await self._loop.run(self._read_aio)
+        return await self._loop.run(cancellable, self._read_aio)
 
     async def wait(self) -> None:
         """Until the collection changed."""
@@ -196,7 +197,6 @@ class _Session:
                 size += sum(len(document.raw) for document in chunk)
                 self._check_size(count, size)
                 await self._take_aio(reading, chunk)
-                _heed_cancelling()
                 chunk = await cursor.to_list(_CHUNK)
         return reading.listing()
 
@@ -290,8 +290,7 @@ class _Session:
         patience = _FAREWELL
         for part in (self._end_following_aio, self._hang_up_aio):
             for _ in range(_FAREWELLS):
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(part(), patience)
+                if await within(part(), patience):
                     break
                 patience = _CURT
 
@@ -325,16 +324,6 @@ class _Session:
 
 
 wire.limit()
-
-
-def _heed_cancelling() -> None:
-    """Raise CancelledError where this task was cancelled and has not noticed.
-
-    pymongo sends by asyncio.wait_for, which loses it at times (python/cpython#86296).
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def open_url(rest: str, options: MonitorOptions) -> Mongo:

@@ -1,0 +1,46 @@
+"""Cancels work of pymongo's, over and over until it has ended.
+
+pymongo sends by ``asyncio.wait_for``, which loses a cancellation at times before Python 3.12
+(python/cpython#86296). The work would go on then, and wait for the answer of a silent server.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar, TypeVarTuple
+
+_AGAIN: Final = 0.05  # seconds until a cancellation is repeated
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+async def cancellable(function: Callable[[*Ts], Coroutine[Any, Any, T]], *arguments: *Ts) -> T:
+    """Await ``function(*arguments)``. When cancelled, it ends, and what it gives is lost."""
+    task = asyncio.create_task(function(*arguments))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await _end(task)
+        raise
+
+
+async def within(work: Coroutine[Any, Any, object], seconds: float) -> bool:
+    """Await work for so long, and end it then; whether it has ended by itself.
+
+    Raises what the work raises in time.
+    """
+    task = asyncio.create_task(work)
+    await asyncio.wait([task], timeout=seconds)
+    if task.done():
+        task.result()
+        return True
+    await _end(task)
+    return False
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_AGAIN)
+    if not task.cancelled():
+        task.exception()  # asyncio complains of one that nothing asks for
