@@ -38,7 +38,7 @@ def test_users_keep_their_configs_and_go_back_to_them(make_tyrant: MakeTyrant) -
     tyrant.start()
     for name in NAMES:
         tyrant.phase(name, "accepting")
-    put(shell("echo bad; exit 3", ready="100ms"))
+    put(shell("echo bad; exit 3", ready="5s"))
     tyrant.event("vassal_changed", count=len(NAMES))
     (rollout,) = json.loads(ctl(tyrant, "rollout", "--json").stdout)["rollouts"]
     assert (set(rollout["failed"].values()), rollout["state"]) == ({"exit code 3"}, "held")
