@@ -148,10 +148,12 @@ class Recorder:
     async def _watch(self, tell: Tell, changes: DirectoryChanges) -> None:
         while True:
             await trio.sleep(_LOOK)
-            if self._rests and self._journal.log.is_worthwhile:
+            waits = await self._watch_once(changes, tell)
+            if not self._rests:
+                continue  # an append before this look is no change that is told
+            if self._journal.log.is_worthwhile:
                 await self._fold_log()
-            rests = self._rests  # an append within the look is one of the changes
-            if await self._watch_once(changes, tell) and rests:
+            if waits:
                 with trio.move_on_after(_SELDOM):
                     await changes.wait()
 

@@ -1,4 +1,4 @@
-"""No two tests get the same port."""
+"""No two tests that run at once get the same port."""
 
 import os
 import socket
@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from support import ports
 from support.ports import free_port
 
 _TESTS = Path(__file__).resolve().parents[1]
@@ -25,7 +27,9 @@ def test_another_process_gets_other_ports() -> None:
     assert len(mine | theirs) == 100
 
 
-def test_a_port_that_is_taken_is_passed_over() -> None:
-    now = free_port()
-    with socket.create_server(("127.0.0.1", now + 1)):
-        assert free_port() == now + 2
+def test_a_port_that_is_taken_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        monkeypatch.setattr(ports, "_ports", lambda: iter([taken, free]))
+        assert free_port() == free

@@ -1,7 +1,7 @@
 """Waits until a daemon has folded what its journal has.
 
 A test that waits for an event reads the journal. The daemon folds an event a moment after it is
-durable there, on a busy machine a long one. An answer of the daemon in between is that before.
+durable there, on a busy machine a long one. In between it answers as if the event were not there.
 """
 
 import json
@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from .journal_reader import JournalReader
+from .waiting import breathe
 
 _PATIENCE = 1.0  # seconds; a daemon that is stopped, or has lost its journal, never catches up
 
@@ -43,5 +44,6 @@ def _catch_up(control: str, seq: int) -> None:
                     answer = json.loads(answers.readline())
                     if not answer["ok"] or answer["status"]["seq"] >= seq:
                         return
+                    breathe()
         except (OSError, ValueError, LookupError, TypeError):
             return  # it ends, or it is none of ours

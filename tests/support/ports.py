@@ -1,9 +1,9 @@
-"""TCP ports for tests: each process has a block of its own, so no two tests get the same port.
+"""TCP ports for tests: each process has a block of its own, so no two at once get the same port.
 
 The kernel may give a port again as soon as it is given back, also to an outgoing connection. Two
 applications then want one port, and one of them dies at each start. So ports come from below those
 that the kernel gives. A process holds its block by an abstract socket, which is gone when the
-process is.
+process is. A child that it forks shares its block.
 """
 
 import errno
@@ -13,14 +13,14 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-_LOWEST = 10_000  # programs that are installed listen below
-_BLOCK = 400  # ports; a process takes as many before one comes again
+_LOWEST = 10_000  # few programs listen above, and their ports are passed over
+_BLOCK = 100  # ports; a process takes as many before one comes again
 _HIGHEST = 30_000  # at least, where the kernel gives ports from further below
 _GIVEN_BY_KERNEL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_port() -> int:
-    """A TCP port of loopback at which no process listens now, and that no other test gets.
+    """A TCP port of loopback at which no process listens now, and that no other test gets soon.
 
     Raises:
         RuntimeError: All ports of this process are taken.

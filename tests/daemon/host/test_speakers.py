@@ -147,7 +147,7 @@ def test_many_lost_heartbeats_are_seen_at_once(make_daemon: MakeDaemon) -> None:
 
 def test_the_silence_of_one_that_stops_is_no_news(make_daemon: MakeDaemon) -> None:
     daemon = make_daemon("--required-heartbeat", "0.3", "--mercy", "1000", speakers=True)
-    write(daemon, HEALTHY + "deaf\nbeat 15 0.05\n", "a.ini")
+    write(daemon, HEALTHY + "deaf\nbeat 12 0.05\n", "a.ini")
     write(daemon, HEALTHY, "b.ini")
     daemon.start()
     daemon.event("heartbeat_started", "a.ini")
