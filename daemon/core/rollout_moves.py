@@ -11,7 +11,8 @@ A source can have its changes carried out a few at a time (``--rollout``). The f
 - After ``rollout_failures`` failures those that wait are *held back*. Changes that come within
   ``--freq`` of the last one belong to the same push, and are held back as well. They would open a
   rollout of their own otherwise, and fail there. A later change opens the next one, and so does
-  another change of a vassal that has failed. It may be one of a vassal that is held back.
+  another change of a vassal that has failed. It may be one of a vassal that is held back, or of one
+  that is turning: its turn is over then.
 - Canaries go first. Where the source has some, others wait for ``--freq`` from the first change on.
 
 Outside of rollouts are additions, removals, a change of the source and one of the user. A name that
@@ -69,7 +70,8 @@ def takes_in(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
     has = vassal.aim
     if (has.uid, has.gid) != (new.uid, new.gid):
         return False
-    return not any(vassal.name in each.turning for each in fleet.rollouts.values())
+    its = (each for each in fleet.rollouts.values() if vassal.name in each.turning)
+    return not any(_takes_more(fleet, each, event) for each in its)
 
 
 def line_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -80,6 +82,8 @@ def line_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     rollout = _open(fleet, event)
     if vassal.waits_in is not None and vassal.waits_in != rollout.seq:
         _leave(fleet.rollouts[vassal.waits_in], vassal.name)
+    for each in fleet.rollouts.values():
+        each.turning.pop(vassal.name, None)  # of one that takes no more: that turn is over
     vassal.waits_in = rollout.seq
     rollout.done.pop(vassal.name, None)
     rollout.forget_failure(vassal.name)
