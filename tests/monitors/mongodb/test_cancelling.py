@@ -1,4 +1,4 @@
-"""What pymongo does ends when it is cancelled, even if it loses a cancellation."""
+"""Work of pymongo ends when it is cancelled, even if pymongo loses a cancellation."""
 
 import asyncio
 import contextlib
@@ -22,8 +22,8 @@ class Deaf:
         try:
             for _ in range(self._loses):
                 with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.sleep(1000)
-            await asyncio.sleep(1000)
+                    await asyncio.Event().wait()
+            await asyncio.Event().wait()
         finally:
             self.ended = True
         return "an answer"
@@ -58,7 +58,7 @@ async def _fails() -> str:
 
 async def _fails_at_its_end() -> None:
     try:
-        await asyncio.sleep(1000)
+        await asyncio.Event().wait()
     finally:
         raise ZeroDivisionError
 
