@@ -11,8 +11,8 @@ A source can have its changes carried out a few at a time (``--rollout``). The f
 - After ``rollout_failures`` failures those that wait are *held back*. Changes that come within
   ``--freq`` of the last one belong to the same push, and are held back as well. They would open a
   rollout of their own otherwise, and fail there. A later change opens the next one, and so does
-  another change of a vassal that has failed. It may be one of a vassal that is held back, or of one
-  that is turning: its turn is over then.
+  another change of a vassal that has failed. It may be one of a vassal that is held back. One of a
+  vassal that is still turning goes ahead, and its turn is one of the next rollout from then on.
 - Canaries go first. Where the source has some, others wait for ``--freq`` from the first change on.
 
 Outside of rollouts are additions, removals, a change of the source and one of the user. A name that
@@ -59,7 +59,10 @@ def size(text: str, vassals: int) -> int:
 
 
 def takes_in(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
-    """Whether this change, which is not folded yet, waits for its turn in a rollout."""
+    """Whether this change, which is not folded yet, waits for its turn in a rollout.
+
+    One of a vassal that is turning does not. Its turn goes on in the rollout that takes the change.
+    """
     if event.monitor is None or not fleet.policy.rollout_size(event.monitor):
         return False
     if not rules.holds(fleet, rules.ROLLOUT):
@@ -70,8 +73,12 @@ def takes_in(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
     has = vassal.aim
     if (has.uid, has.gid) != (new.uid, new.gid):
         return False
-    its = (each for each in fleet.rollouts.values() if vassal.name in each.turning)
-    return not any(_takes_more(fleet, each, event) for each in its)
+    turning = [each for each in fleet.rollouts.values() if vassal.name in each.turning]
+    for each in turning:
+        if not _takes_more(fleet, each, event):
+            turn = each.turning.pop(vassal.name)
+            _joined(fleet, vassal.name, event).turning[vassal.name] = turn
+    return not turning
 
 
 def line_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -79,20 +86,24 @@ def line_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> Non
     if vassal.check is not None:
         actions.append(Action("uncheck", vassal.name))
     vassal.check = vassal.refused = None
-    rollout = _open(fleet, event)
+    rollout = _joined(fleet, vassal.name, event)
     if vassal.waits_in is not None and vassal.waits_in != rollout.seq:
         _leave(fleet.rollouts[vassal.waits_in], vassal.name)
-    for each in fleet.rollouts.values():
-        each.turning.pop(vassal.name, None)  # of one that takes no more: that turn is over
     vassal.waits_in = rollout.seq
-    rollout.done.pop(vassal.name, None)
-    rollout.forget_failure(vassal.name)
-    rollout.quiet, rollout.latest = None, event.at
     its, other = rollout.line, rollout.canaries
     if _is_canary(vassal.spec):
         its, other = other, its
     other.pop(vassal.name, None)
     its[vassal.name] = None
+
+
+def _joined(fleet: Fleet, name: str, event: Event) -> Rollout:
+    """The rollout that this change of a vassal is part of now."""
+    rollout = _open(fleet, event)
+    rollout.done.pop(name, None)
+    rollout.forget_failure(name)
+    rollout.quiet, rollout.latest = None, event.at
+    return rollout
 
 
 def _open(fleet: Fleet, event: Event) -> Rollout:
