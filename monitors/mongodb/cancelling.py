@@ -22,6 +22,8 @@ async def cancellable(function: Callable[[*Ts], Coroutine[Any, Any, T]], *argume
     except asyncio.CancelledError:
         await _end(task)
         raise
+    finally:
+        del task  # an error's traceback would keep it, and it keeps the error and all that it read
 
 
 async def within(work: Coroutine[Any, Any, object], seconds: float) -> bool:
@@ -30,7 +32,11 @@ async def within(work: Coroutine[Any, Any, object], seconds: float) -> bool:
     Raises what the work raises in time.
     """
     task = asyncio.create_task(work)
-    await asyncio.wait([task], timeout=seconds)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    except asyncio.CancelledError:
+        await _end(task)
+        raise
     if task.done():
         task.result()
         return True

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import weakref
 
 import pytest
 import trio
@@ -82,3 +84,38 @@ async def test_its_time_is_limited() -> None:
             assert not await loop.run(within, work(), 0.01)
             assert not await loop.run(within, _fails_at_its_end(), 0.01)
     assert work.ended
+
+
+@pytest.mark.usefixtures("how")
+async def test_work_ends_with_its_caller() -> None:
+    work = Deaf(1)
+    with trio.fail_after(20):
+        async with asyncio_loop() as loop:
+            with trio.move_on_after(0.05):
+                await loop.run(within, work(), 1000.0)
+            assert work.ended
+
+
+class Batch:
+    """Rows that a reading has."""
+
+
+async def test_an_error_keeps_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMPEROR_ASYNCIO", "thread")  # trio-asyncio itself keeps them
+    read: list[weakref.ref[Batch]] = []
+
+    async def breaks_off() -> None:
+        batch = Batch()
+        read.append(weakref.ref(batch))
+        raise ZeroDivisionError
+
+    gc.disable()
+    try:
+        async with asyncio_loop() as loop:
+            with contextlib.suppress(ZeroDivisionError):
+                await loop.run(cancellable, breaks_off)
+            with trio.fail_after(5):  # the thread lets go of it a moment later
+                while read[0]() is not None:
+                    await trio.lowlevel.checkpoint()
+    finally:
+        gc.enable()
