@@ -4,10 +4,11 @@ A test that waits for an event reads the journal. The daemon folds an event a mo
 durable there, on a busy machine a long one. In between it answers as if the event were not there.
 """
 
-import json
-import socket
+import contextlib
 import time
 from pathlib import Path
+
+from emperord.daemon.client.asking import Unanswered, exchanged
 
 from .journal_reader import JournalReader
 from .waiting import breathe
@@ -28,22 +29,10 @@ class AskedDaemon(JournalReader):
 
         Returns at once where no daemon answers, and after a second in any case.
         """
-        if self.seen:
-            _catch_up(str(self.control), self.seen)
-
-
-def _catch_up(control: str, seq: int) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    with socket.socket(socket.AF_UNIX) as asking:
-        asking.settimeout(_PATIENCE)
-        try:
-            asking.connect(control)
-            with asking.makefile("rb") as answers:
-                while time.monotonic() < deadline:
-                    asking.sendall(b'{"do": "status"}\n')
-                    answer = json.loads(answers.readline())
-                    if not answer["ok"] or answer["status"]["seq"] >= seq:
-                        return
-                    breathe()
-        except (OSError, ValueError, LookupError, TypeError):
-            return  # it ends, or it is none of ours
+        deadline = time.monotonic() + _PATIENCE
+        with contextlib.suppress(Unanswered):
+            while self.seen and time.monotonic() < deadline:
+                answer = exchanged(str(self.control), {"do": "status"}, _PATIENCE)
+                if answer is None or not answer["ok"] or answer["status"]["seq"] >= self.seen:
+                    return
+                breathe()
