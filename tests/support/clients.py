@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from .listeners import listener_at
+
 PATIENCE = 30.0  # seconds for an answer
 REQUEST = b"GET / HTTP/1.0\r\nHost: x\r\n\r\n"
 
@@ -53,14 +55,13 @@ def socket_at(address: str) -> int | None:
         rows = [line.split() for table in tables for line in table.splitlines()[1:]]
         listening = (int(row[9]) for row in rows if row[1].endswith(port) and row[3] == "0A")
         return next(listening, None)
-    name = f"/{Path(address).name}"
+    if not address.startswith("@"):
+        return listener_at(address)
     for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
         fields = line.split(maxsplit=7)
-        if len(fields) == 8 and int(fields[3], 16) & 0x10000:  # it accepts connections
-            below = fields[7].startswith("/proc/self/fd/") and fields[7].endswith(name)
-            there = address.startswith("@") or Path(address).exists()
-            if there and (fields[7] == address or below):
-                return int(fields[6])
+        accepts = int(fields[3], 16) & 0x10000
+        if accepts and len(fields) == 8 and fields[7] == address:
+            return int(fields[6])
     return None
 
 
