@@ -26,6 +26,7 @@ log = logging.getLogger("emperor")
 
 _TRIES: Final = 100  # names may be taken, and others may make and delete it meanwhile
 _PAUSE: Final = 10.0  # seconds until we try again what ZooKeeper does not let us do
+_CONTESTED: Final = "others keep changing it"
 
 
 class Announcement(msgspec.Struct):
@@ -34,7 +35,7 @@ class Announcement(msgspec.Struct):
     url: str
     path: str
     source: str  # the path of the vassals
-    session: int | None = None  # the last that had the znode, which may still be there
+    session: int | None = None  # the last that made the znode, which may still be there
     complaint: str = ""  # the last one that was logged
 
 
@@ -59,11 +60,11 @@ class Announcer:
         if path == self._path:
             self.forget()
 
-    def is_due(self, vassals: int) -> bool:
-        """Whether there is something to do."""
-        return (self._is_stale or self._said != self._words(vassals)) and (
-            trio.current_time() >= self._not_before
-        )
+    def due(self, vassals: int) -> float:
+        """The time of the loop's clock from which there is something to do; infinite if never."""
+        if self._is_stale or self._said != self._words(vassals):
+            return self._not_before
+        return math.inf
 
     def forget(self) -> None:
         """The watch is lost, as after the loss of a connection."""
@@ -83,8 +84,11 @@ class Announcer:
             self._is_stale = True
             raise
         if complaint:
+            # News that came after our last look make this complaint old, so they are heeded at
+            # once. Where others keep changing it, there are always news.
+            if complaint == _CONTESTED or not self._is_stale:
+                self._not_before = trio.current_time() + _PAUSE
             self._is_stale = True
-            self._not_before = trio.current_time() + _PAUSE
             if complaint != self._about.complaint:
                 log.warning("%s: no announcement: %s", self._about.url, complaint)
         self._about.complaint = complaint
@@ -113,8 +117,11 @@ class Announcer:
             stat = await self._client.exists(self._path)
             said = session, words = self._words(vassals)
             owner = None if stat is None else stat.owner_session_id
+            if session is None:
+                continue  # the connection was lost meanwhile, so nothing says whose it is
             try:
                 if stat is None:
+                    self._about.session = session  # it may be made though its answer is lost
                     await self._make(words)
                 elif owner is None and not self._folder:
                     self._enter(f"{self._path}/")
@@ -132,7 +139,7 @@ class Announcer:
                     return "another one's is there; end the path with / to have one each below it"
             except (NoNodeError, NodeExistsError):
                 continue
-        return "others keep changing it"
+        return _CONTESTED
 
     async def _make(self, words: bytes) -> None:
         try:

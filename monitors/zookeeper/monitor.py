@@ -18,6 +18,7 @@ A session that expires is told as a failure, also where the next one is there at
 ZooKeeper told us of no changes, and it told other clients that we had gone.
 """
 
+import contextlib
 import itertools
 import math
 from collections.abc import Iterable, Mapping
@@ -216,16 +217,14 @@ class _Session:
         """Until something changed. Raises SourceFailed."""
         while not (self.client.is_up and self._must_read()):
             self.client.check()
-            if (
-                self._announcer is not None
-                and self.client.is_up
-                and self._announcer.is_due(self._vassals)
-            ):
-                try:
-                    await self._announcer.keep(self._vassals)
-                except Down:
+            due = math.inf
+            if self._announcer is not None and self.client.is_up:
+                due = self._announcer.due(self._vassals)
+                if due <= trio.current_time():
+                    with contextlib.suppress(Down):
+                        await self._announcer.keep(self._vassals)
                     continue
-            else:
+            with trio.move_on_at(due):
                 await self.client.changed()
 
     def _must_read(self) -> bool:

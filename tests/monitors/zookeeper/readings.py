@@ -1,6 +1,6 @@
 """One reading of the source, and what it was not able to read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -25,16 +25,31 @@ def fields_of(watch: Watching, name: str) -> tuple[int | None, int | None, str |
 
 
 class Meddler:
-    """Does something before a znode's data is asked for, or before it is ``listed``."""
+    """Does something before a znode's data is asked for, or before it is ``listed``.
+
+    Or before it is ``looked for``, or when it was ``looked for and answered``.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clients: list[Client] = []
         self.deeds: Mapping[str, Callable[[], object]] = {}
+        self.heard: list[str] = []  # the znodes of which a client was told
         meddler = self
 
         class Meddled(Client):
-            def __init__(self, *arguments: Any) -> None:
-                super().__init__(*arguments)
+            def __init__(
+                self,
+                addresses: Iterable[tuple[str, int]],
+                credentials: Iterable[str],
+                limit: float,
+                told: Callable[[str], None],
+                lost: Callable[[], None],
+            ) -> None:
+                def hear(path: str) -> None:
+                    told(path)
+                    meddler.heard.append(path)
+
+                super().__init__(addresses, credentials, limit, hear, lost)
                 meddler.clients.append(self)
 
             async def get(self, path: str) -> tuple[bytes | None, Any]:
@@ -44,6 +59,12 @@ class Meddler:
             async def children(self, path: str) -> tuple[list[str], Any]:
                 await self.meddle(f"{path} listed")
                 return await super().children(path)
+
+            async def exists(self, path: str) -> Any:
+                await self.meddle(f"{path} looked for")
+                stat = await super().exists(path)
+                await self.meddle(f"{path} looked for and answered")
+                return stat
 
             async def meddle(self, key: str) -> None:
                 if (deed := meddler.deeds.get(key)) is not None:

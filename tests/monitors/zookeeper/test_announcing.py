@@ -8,13 +8,15 @@ from collections.abc import Callable
 
 import pytest
 import trio
+from emperord.monitors.zookeeper import announcer
 from emperord.monitors.zookeeper.announcer import Announcement, Announcer
 from emperord.monitors.zookeeper.client import Client
 from emperord.monitors.zookeeper.monitor import open_url
 from kazoo.exceptions import NoNodeError  # type: ignore[import-untyped]
 from kazoo.security import make_acl  # type: ignore[import-untyped]
+from support.gate import Gate
 from support.waiting import until
-from support.zookeeper import ZooSource, shared, talk, talking
+from support.zookeeper import ALL, ZooSource, shared, talk, talking
 
 from ..watching import watching
 from .readings import QUOTED, SELDOM, Meddler, expire
@@ -144,6 +146,67 @@ async def test_anothers_place_is_waited_for(
             assert watch.failures() == []
     assert len(caplog.messages) == 1
     assert "another one's is there" in caplog.messages[0]
+
+
+@pytest.mark.parametrize("look", [1, 2], ids=["before it is made", "after that"])
+async def test_a_connection_that_is_lost_during_a_look_makes_it_nobody_elses(
+    source: ZooSource, meddler: Meddler, caplog: pytest.LogCaptureFixture, look: int
+) -> None:
+    path = f"{source.path}-emperor"
+    host, _, port = shared().where["hosts"].partition(":")
+    looks = 0
+    with Gate(int(port)) as gate:
+
+        def lose() -> None:
+            nonlocal looks
+            looks += 1
+            if looks == look:
+                gate.shut()
+                until(lambda: not meddler.clients[0].is_up, "the loss is noticed")
+
+        def find() -> None:
+            if looks == look:
+                gate.open()
+
+        meddler.deeds = {
+            f"{path} looked for": find,
+            f"{path} looked for and answered": lose,
+        }
+        async with watching(open_url(f"{host}:{gate.port}{source.path}?announce={path}", SELDOM)):
+            await announced(path, source, 0)
+            talk().delete(path)
+            await announced(path, source, 0)
+    assert looks >= look
+    assert not caplog.messages
+
+
+async def test_a_place_that_is_left_during_a_look_is_taken_at_once(
+    source: ZooSource, meddler: Meddler
+) -> None:
+    path = f"{source.path}-emperor"
+    with talking(shared().where["hosts"]) as another:
+        another.create(path, b"{}", ephemeral=True)
+
+        def leave() -> None:
+            meddler.deeds = {}
+            another.delete(path)
+            until(lambda: path in meddler.heard, "the monitor is told")
+
+        meddler.deeds = {f"{path} looked for and answered": leave}
+        async with watching(open_url(f"{source.url[6:]}?announce={path}", SELDOM)):
+            await announced(path, source, 0)
+
+
+async def test_a_right_to_write_is_noticed_though_nothing_tells_of_it(
+    source: ZooSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(announcer, "_PAUSE", 0.1)
+    folder = f"{source.path}-emperors"
+    talk().create(folder, acl=[make_acl("world", "anyone", read=True, admin=True)])
+    async with watching(open_url(f"{source.url[6:]}?announce={folder}/x", SELDOM)):
+        await soon(lambda: caplog.messages)
+        talk().set_acls(folder, ALL)
+        await announced(f"{folder}/x", source, 0)
 
 
 async def test_what_may_not_be_announced_is_no_failure(
