@@ -112,7 +112,7 @@ class _Session:
         self._follower: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._projection = guarded()
-        self._lost: SourceFailed | None = None
+        self._lost: Exception | None = None  # why nothing is followed any more
 
     # Called by polling
 
@@ -183,6 +183,8 @@ class _Session:
 
     async def _read_aio(self) -> Listing | tuple[Touched, ...]:
         self._changed.clear()  # this reading may miss later changes
+        if self._lost is not None:  # else its word, which was cleared with those of changes
+            raise self._lost
         reading = self._table.reading()
         count = size = 0
         with self._failing():
@@ -252,8 +254,8 @@ class _Session:
                         await self._drain_aio(stream)
                     opened.set()
                     await asyncio.sleep(pause)
-        except SourceFailed as failure:
-            self._lost = failure
+        except Exception as error:  # also of pymongo, where a server answers with nonsense
+            self._lost = error
         finally:
             opened.set()
             self._changed.set()

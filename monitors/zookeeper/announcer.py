@@ -19,8 +19,16 @@ from typing import Final
 import msgspec
 import trio
 
-from ..polling import SourceFailed
-from .client import Client, NoAuthError, NodeExistsError, NoNodeError
+from .client import (
+    BadVersionError,
+    Client,
+    Down,
+    NoAuthError,
+    NoChildrenForEphemeralsError,
+    NodeExistsError,
+    NoNodeError,
+    Refused,
+)
 
 log = logging.getLogger("emperor")
 
@@ -51,8 +59,10 @@ class Announcer:
         self._name = 0  # which of our names it is
         if self._path.endswith("/"):
             self._enter(self._path)
-        self._said: tuple[int | None, bytes] | None = None  # in which session, and what
+        # In which session, and what, and the znode's version since then.
+        self._said: tuple[int, bytes, int] | None = None
         self._is_stale = True
+        self._is_contested = False
         self._not_before = -math.inf
 
     def hear(self, path: str) -> None:
@@ -62,31 +72,37 @@ class Announcer:
 
     def due(self, vassals: int) -> float:
         """The time of the loop's clock from which there is something to do; infinite if never."""
-        if self._is_stale or self._said != self._words(vassals):
+        said = None if self._said is None else self._said[:2]
+        if self._is_stale or said != (self._client.session, self._words(vassals)):
             return self._not_before
         return math.inf
 
     def forget(self) -> None:
         """The watch is lost, as after the loss of a connection."""
         self._is_stale = True
-        self._not_before = -math.inf
+        if not self._is_contested:  # others give us news all the time
+            self._not_before = -math.inf
 
     async def keep(self, vassals: int) -> None:
         """See to it that the znode is there and right. Raises SourceFailed.
 
-        That ZooKeeper does not let us is logged, and is no failure of the source.
+        That ZooKeeper does not let us is logged, and is no failure of the source. May be cancelled.
         """
         try:
-            complaint = await self._keep(vassals)
+            complaint = await self._keep(self._words(vassals))
         except NoAuthError:
             complaint = "ZooKeeper does not let us write there"
-        except SourceFailed:
+        except NoChildrenForEphemeralsError:
+            complaint = "the znode above it ends with a session, so none can be below it"
+        except Refused as refusal:
+            complaint = str(refusal)
+        except BaseException:
             self._is_stale = True
             raise
+        self._is_contested = complaint == _CONTESTED
         if complaint:
-            # News that came after our last look make this complaint old, so they are heeded at
-            # once. Where others keep changing it, there are always news.
-            if complaint == _CONTESTED or not self._is_stale:
+            # After news that came since our last look, the next look is due at once.
+            if self._is_contested or not self._is_stale:
                 self._not_before = trio.current_time() + _PAUSE
             self._is_stale = True
             if complaint != self._about.complaint:
@@ -101,43 +117,43 @@ class Announcer:
         if self._name > 1:
             self._path += f".{self._name}"
 
-    def _words(self, vassals: int) -> tuple[int | None, bytes]:
+    def _words(self, vassals: int) -> bytes:
         words = {
             "host": self._host,
             "pid": os.getpid(),
             "path": self._about.source,
             "vassals": vassals,
         }
-        return self._client.session, msgspec.json.encode(words)
+        return msgspec.json.encode(words)
 
-    async def _keep(self, vassals: int) -> str:
+    async def _keep(self, words: bytes) -> str:
         """The obstacle that keeps us from it, "" if there is none."""
         for _ in range(_TRIES):
             self._is_stale = False  # later changes are news
             stat = await self._client.exists(self._path)
-            said = session, words = self._words(vassals)
-            owner = None if stat is None else stat.owner_session_id
+            session = self._client.session
             if session is None:
-                continue  # the connection was lost meanwhile, so nothing says whose it is
+                raise Down("the connection was lost during a look")  # nothing says whose it is
+            owner = None if stat is None else stat.owner_session_id
             try:
                 if stat is None:
                     self._about.session = session  # it may be made though its answer is lost
                     await self._make(words)
-                elif owner is None and not self._folder:
-                    self._enter(f"{self._path}/")
                 elif owner == session:
                     self._about.session = session
-                    if self._said != said:
-                        await self._client.set(self._path, words)
-                        self._said = said
-                    return ""
-                elif owner == self._about.session:
-                    await self._client.delete(self._path)
+                    if self._said == (session, words, stat.version):
+                        return ""
+                    if await self._client.set(self._path, words, stat.version):
+                        self._said = (session, words, stat.version + 1)
+                elif owner is not None and owner == self._about.session:
+                    await self._client.delete(self._path, stat.version)
                 elif self._folder:
                     self._enter(self._folder)
+                elif owner is None:
+                    self._enter(f"{self._path}/")
                 else:
                     return "another one's is there; end the path with / to have one each below it"
-            except (NoNodeError, NodeExistsError):
+            except (NoNodeError, NodeExistsError, BadVersionError):
                 continue
         return _CONTESTED
 

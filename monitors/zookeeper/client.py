@@ -26,12 +26,15 @@ from typing import Any, Final
 import trio
 from kazoo.client import KazooClient, KazooState  # type: ignore[import-untyped]
 from kazoo.exceptions import (  # type: ignore[import-untyped]
+    BadVersionError,
     ConnectionClosedError,
     ConnectionLoss,
     NoAuthError,
+    NoChildrenForEphemeralsError,
     NodeExistsError,
     NoNodeError,
     SessionExpiredError,
+    ZookeeperError,
 )
 from kazoo.handlers.threading import (  # type: ignore[import-untyped]
     SequentialThreadingHandler,
@@ -47,13 +50,25 @@ from kazoo.security import (  # type: ignore[import-untyped]
 from ..polling import SourceFailed
 from .url import at
 
-__all__ = ["Client", "Down", "NoAuthError", "NoNodeError", "NodeExistsError"]
+__all__ = [
+    "BadVersionError",
+    "Client",
+    "Down",
+    "NoAuthError",
+    "NoChildrenForEphemeralsError",
+    "NoNodeError",
+    "NodeExistsError",
+    "Refused",
+]
 
 _IN_FLIGHT: Final = 64  # requests; kazoo is told of each by a byte, and 250 of these would block
 _LONGEST: Final = 8 << 20  # bytes of one answer
 _CHUNK: Final = 1 << 16  # bytes that are received at a time
 _MOST_TRIES: Final = 5  # for one request, whose answer is lost with the connection
 _LOST: Final = (ConnectionLoss, ConnectionClosedError, SessionExpiredError)
+_PLAIN: Final = (  # answers that callers know
+    BadVersionError, NoAuthError, NoChildrenForEphemeralsError, NoNodeError, NodeExistsError,
+)  # fmt: skip
 _FAREWELL: Final = 0.5  # seconds for ending the session in order
 _LONGEST_DELAY: Final = 3.0  # seconds between tries to reach any server
 _GIVEN_UP: Final = 3  # times the limit, without a connection: then all begins anew
@@ -61,6 +76,10 @@ _GIVEN_UP: Final = 3  # times the limit, without a connection: then all begins a
 
 class Down(SourceFailed):
     """No server serves us now; kazoo goes on trying."""
+
+
+class Refused(SourceFailed):
+    """ZooKeeper answers, and does not do what was asked."""
 
 
 class Client:
@@ -140,9 +159,10 @@ class Client:
 
     @property
     def session(self) -> int | None:
-        """The number of the session, as in the owner of an ephemeral znode."""
+        """The number of the session, as in the owner of an ephemeral znode; None without a
+        connection."""
         identity = self._kazoo.client_id
-        return None if identity is None else int(identity[0])
+        return None if identity is None else int(identity[0]) or None
 
     # Requests. Each may raise SourceFailed, Down, or the error with which ZooKeeper refuses.
 
@@ -170,14 +190,17 @@ class Client:
         """Make a znode that stays, and those above it, where there is none. Raises NoAuthError."""
         await self._ask("ensure_path_async", path, acl=OPEN_ACL_UNSAFE)
 
-    async def set(self, path: str, data: bytes) -> None:
-        """Give a znode other data. Raises NoNodeError, NoAuthError."""
-        await self._ask("set_async", path, data)
+    async def set(self, path: str, data: bytes, version: int) -> bool:
+        """Give a znode of that version other data; whether the answer came.
 
-    async def delete(self, path: str) -> None:
-        """Delete a znode, if it is there. Raises NoAuthError."""
-        with contextlib.suppress(NoNodeError):
-            await self._ask("delete_async", path)
+        Asked once: asked again, it could change a znode that took its place. Raises NoNodeError,
+        BadVersionError, NoAuthError.
+        """
+        return await self._ask_once("set_async", path, data, version)
+
+    async def delete(self, path: str, version: int) -> bool:
+        """Delete a znode of that version. As ``set``."""
+        return await self._ask_once("delete_async", path, version)
 
     def _acl(self) -> list[Any]:
         """All clients may read the znodes that we make; clients with our credentials may do all
@@ -212,6 +235,15 @@ class Client:
                 f"the connection was lost time and again before a request was answered{flaw}"
             )
 
+    async def _ask_once(self, method: str, *arguments: Any) -> bool:
+        """Whether the answer came before the connection was lost."""
+        async with self._turns:
+            await self._be_up()
+            with contextlib.suppress(*_LOST):
+                await self._outcome(getattr(self._kazoo, method)(*arguments))
+                return True
+        return False
+
     async def _outcome(self, result: Any) -> Any:
         done = trio.Event()
         before = self._handler.received
@@ -224,8 +256,10 @@ class Client:
             raise SourceFailed(f"ZooKeeper did not answer for {self._limit:g} s{meanwhile}")
         try:
             return result.get_nowait()
-        except (*_LOST, NoNodeError, NoAuthError, NodeExistsError):
+        except (*_LOST, *_PLAIN):
             raise
+        except ZookeeperError as error:
+            raise Refused(f"ZooKeeper answered with {type(error).__name__}") from None
         except Exception as error:  # of kazoo, struct, a codec: whatever nonsense leads to
             raise SourceFailed(f"ZooKeeper answered with {type(error).__name__}") from None
 

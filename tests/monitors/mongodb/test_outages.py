@@ -1,15 +1,19 @@
 """mongodb:// on a server that freezes, or takes no connection."""
 
 import contextlib
+import itertools
 import socket
 from collections.abc import Iterator
 
 import pytest
-from emperord.monitors.contract import Listing
+import trio
+from emperord.monitors.contract import Listing, Touched
 from emperord.monitors.mongodb import monitor as mongo
 from emperord.monitors.mongodb.url import read
+from support.gate import Gate
 from support.mongodb import MongoSource, client_of
 from support.services import Service, service
+from support.waiting import until
 
 from ..watching import watching
 from .readings import BUSY, HASTE, SELDOM
@@ -70,3 +74,27 @@ async def test_a_server_that_takes_no_connection() -> None:
         place = f"127.0.0.1:{full.getsockname()[1]}"
         async with watching(mongo.Mongo(read(f"{place},x.y"), BUSY, limit=HASTE)) as watch:
             assert watch.failures()[0] == f"{place} does not answer"
+
+
+async def test_a_change_stream_that_breaks_off_just_before_a_reading_is_missed(
+    server: Service, own: MongoSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own.put("a.ini", "one")
+    with Gate(server.where["port"]) as gate:
+        readings = itertools.count()
+
+        class Broken(mongo._Session):
+            async def read(self) -> Listing | tuple[Touched, ...]:
+                if next(readings) == 1:
+                    gate.shut()
+                    await trio.to_thread.run_sync(until, lambda: self._lost, "it breaks off")
+                    gate.open()
+                return await super().read()
+
+        monkeypatch.setattr(mongo, "_Session", Broken)
+        place = read(f"127.0.0.1:{gate.port}/?directConnection=true,{own.database}.vassals")
+        async with watching(mongo.Mongo(place, SELDOM, limit=5 * HASTE)) as watch:
+            for content in ("two", "three"):
+                own.put("a.ini", content)
+                await watch.shows("a.ini", content)
+            assert len(watch.failures()) == 1

@@ -1,10 +1,6 @@
 """zoo:// announces the vassals that run, in a znode of its own."""
 
 import contextlib
-import json
-import os
-import socket
-from collections.abc import Callable
 
 import pytest
 import trio
@@ -12,50 +8,14 @@ from emperord.monitors.zookeeper import announcer
 from emperord.monitors.zookeeper.announcer import Announcement, Announcer
 from emperord.monitors.zookeeper.client import Client
 from emperord.monitors.zookeeper.monitor import open_url
-from kazoo.exceptions import NoNodeError  # type: ignore[import-untyped]
 from kazoo.security import make_acl  # type: ignore[import-untyped]
-from support.gate import Gate
-from support.waiting import until
 from support.zookeeper import ALL, ZooSource, shared, talk, talking
 
 from ..watching import watching
+from .announcements import OURS, announced, soon
 from .readings import QUOTED, SELDOM, Meddler, expire
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
-
-
-# The announcement
-
-OURS = f"{socket.gethostname()}:{os.getpid()}"
-
-
-async def soon(condition: Callable[[], object]) -> None:
-    """Wait for what happens elsewhere, while the monitor runs."""
-    await trio.to_thread.run_sync(until, condition, "what happens elsewhere")
-
-
-async def announced(path: str, source: ZooSource, vassals: int, but_by: int | None = None) -> int:
-    """Wait until that is announced, not by the session ``but_by``; the session that does."""
-    expected = {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "path": source.path,
-        "vassals": vassals,
-    }
-    owner = 0
-
-    def is_there() -> bool:
-        nonlocal owner
-        stat = talk().exists(path)
-        owner = 0 if stat is None else stat.ephemeralOwner
-        if owner in (0, but_by):
-            return False
-        with contextlib.suppress(NoNodeError):
-            return bool(json.loads(talk().get(path)[0]) == expected)
-        return False
-
-    await soon(is_there)
-    return owner
 
 
 async def test_it_is_announced_while_it_runs(source: ZooSource, meddler: Meddler) -> None:
@@ -128,6 +88,42 @@ async def test_the_znode_of_a_session_before_is_replaced(source: ZooSource, name
     assert talk().exists(f"{path}{name}") is None
 
 
+@pytest.mark.parametrize("below", [(), ("x",)], ids=["empty", "with one below"])
+async def test_a_znode_that_stays_is_never_ours(source: ZooSource, below: tuple[str, ...]) -> None:
+    folder = f"{source.path}-emperors"
+    for path in (folder, f"{folder}/{OURS}", *(f"{folder}/{OURS}/{each}" for each in below)):
+        talk().create(path, b"precious")
+    async with watching(open_url(f"{source.url[6:]}?announce={folder}/", SELDOM)) as watch:
+        await announced(f"{folder}/{OURS}.2", source, 0)
+        assert watch.failures() == []
+    assert talk().get(f"{folder}/{OURS}")[0] == b"precious"
+
+
+async def test_another_words_in_ours_are_mended(source: ZooSource) -> None:
+    path = f"{source.path}-emperor"
+    async with watching(open_url(f"{source.url[6:]}?announce={path}", SELDOM)):
+        await announced(path, source, 0)
+        talk().set(path, b"{}")
+        await announced(path, source, 0)
+
+
+async def test_a_place_below_one_that_ends_is_no_failure(
+    source: ZooSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(announcer, "_PAUSE", 0.1)
+    folder = f"{source.path}-emperors"
+    with talking(shared().where["hosts"]) as another:
+        another.create(folder, b"{}", ephemeral=True)
+        async with watching(open_url(f"{source.url[6:]}?announce={folder}/", SELDOM)) as watch:
+            await soon(lambda: caplog.messages)
+            another.delete(folder)
+            await announced(f"{folder}/{OURS}", source, 0)
+            assert watch.failures() == []
+    assert [each.rpartition("no announcement: ")[2] for each in caplog.messages] == [
+        "the znode above it ends with a session, so none can be below it"
+    ]
+
+
 async def test_anothers_place_is_waited_for(
     source: ZooSource, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,55 +142,6 @@ async def test_anothers_place_is_waited_for(
             assert watch.failures() == []
     assert len(caplog.messages) == 1
     assert "another one's is there" in caplog.messages[0]
-
-
-@pytest.mark.parametrize("look", [1, 2], ids=["before it is made", "after that"])
-async def test_a_connection_that_is_lost_during_a_look_makes_it_nobody_elses(
-    source: ZooSource, meddler: Meddler, caplog: pytest.LogCaptureFixture, look: int
-) -> None:
-    path = f"{source.path}-emperor"
-    host, _, port = shared().where["hosts"].partition(":")
-    looks = 0
-    with Gate(int(port)) as gate:
-
-        def lose() -> None:
-            nonlocal looks
-            looks += 1
-            if looks == look:
-                gate.shut()
-                until(lambda: not meddler.clients[0].is_up, "the loss is noticed")
-
-        def find() -> None:
-            if looks == look:
-                gate.open()
-
-        meddler.deeds = {
-            f"{path} looked for": find,
-            f"{path} looked for and answered": lose,
-        }
-        async with watching(open_url(f"{host}:{gate.port}{source.path}?announce={path}", SELDOM)):
-            await announced(path, source, 0)
-            talk().delete(path)
-            await announced(path, source, 0)
-    assert looks >= look
-    assert not caplog.messages
-
-
-async def test_a_place_that_is_left_during_a_look_is_taken_at_once(
-    source: ZooSource, meddler: Meddler
-) -> None:
-    path = f"{source.path}-emperor"
-    with talking(shared().where["hosts"]) as another:
-        another.create(path, b"{}", ephemeral=True)
-
-        def leave() -> None:
-            meddler.deeds = {}
-            another.delete(path)
-            until(lambda: path in meddler.heard, "the monitor is told")
-
-        meddler.deeds = {f"{path} looked for and answered": leave}
-        async with watching(open_url(f"{source.url[6:]}?announce={path}", SELDOM)):
-            await announced(path, source, 0)
 
 
 async def test_a_right_to_write_is_noticed_though_nothing_tells_of_it(
