@@ -10,8 +10,8 @@ from typing import Any
 
 from emperord.monitors.contract import Monitor
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.zookeeper.client import poll_sockets
 from emperord.monitors.zookeeper.monitor import open_url
+from emperord.monitors.zookeeper.sockets import poll_sockets
 from kazoo.client import KazooClient  # type: ignore[import-untyped]
 from kazoo.handlers.threading import (  # type: ignore[import-untyped]
     SequentialThreadingHandler,

@@ -249,7 +249,7 @@ async def test_a_refusal_is_told_and_no_failure(
 ) -> None:
     async with announcing(source, path, server_port()) as client:
 
-        async def create(*_: object) -> None:
+        async def create(path: str, data: bytes) -> None:
             raise Refused("ZooKeeper answered with QuotaExceededError")
 
         client.create = create  # type: ignore[method-assign]
@@ -265,7 +265,7 @@ async def test_a_place_that_others_keep_changing_is_left_for_a_while(
 ) -> None:
     async with announcing(source, path, server_port()) as client:
 
-        async def create(*_: object) -> None:
+        async def create(path: str, data: bytes) -> None:
             raise NodeExistsError
 
         client.create = create  # type: ignore[method-assign]
