@@ -15,6 +15,7 @@ import trio
 from hypothesis.internal.conjecture import engine
 from support import schedule
 from support.effort import EFFORT
+from support.ports import free_port
 
 # How long an example takes says more of the machine than of us.
 hypothesis.settings.register_profile(
@@ -125,6 +126,12 @@ def uncollected() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ports_of_our_own() -> None:
+    """The socket that holds them is open before a test counts descriptors."""
+    free_port()
 
 
 @pytest.fixture(scope="session", autouse=True)

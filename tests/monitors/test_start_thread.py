@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from emperord.monitors.children import Child
 from emperord.monitors.start_thread import StartThread
+from support.processes import sleeps
 from support.waiting import until
 
 HIGH = 700
@@ -39,6 +40,7 @@ table_of_thread = partial(table_of, "thread-self")
 
 def of_child(child: subprocess.Popen[bytes]) -> Numbers:
     """The descriptors of a child, which is ended."""
+    until(lambda: sleeps(child.pid), "it has opened and closed its libraries")
     try:
         return table_of(str(child.pid))
     finally:

@@ -1,6 +1,5 @@
 """HTTP clients that need no library: over TCP or a UNIX socket, with time to wait."""
 
-import contextlib
 import json
 import socket
 import subprocess
@@ -28,15 +27,6 @@ def dial(address: str) -> socket.socket:
         return connection
     host, _, port = address.rpartition(":")
     return socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), PATIENCE)
-
-
-def free_root_port() -> int:
-    """A TCP port of loopback that only root may have. No process listens at it now."""
-    for port in range(1023, 511, -1):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError("every port is taken")
 
 
 def listened_at(address: str) -> bool:

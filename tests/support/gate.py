@@ -7,13 +7,16 @@ import threading
 import time
 from typing import Self
 
+from .ports import free_port
+
 
 class Gate:
-    """A loopback port (``port``, or any) that leads to another one, while it is open."""
+    """A loopback port (``port``, or one of ours) that leads to another one, while it is open."""
 
     def __init__(self, behind: int, port: int = 0) -> None:
         self._behind = behind
         self._listener: socket.socket | None = None
+        self._accepting: threading.Thread | None = None
         self._ends: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -21,7 +24,7 @@ class Gate:
         self.silent_after = math.inf  # bytes that clients are sent before it is
         self.rate = math.inf  # bytes a second that clients are sent
         self.passed = bytearray()  # sent by clients
-        self.port = port
+        self.port = port or free_port()
         self.open()
 
     def __enter__(self) -> Self:
@@ -34,15 +37,15 @@ class Gate:
 
     def open(self) -> None:
         """Let connections in, at the same port as ever."""
-        self._listener = socket.create_server(("127.0.0.1", self.port), reuse_port=True)
-        self.port = self._listener.getsockname()[1]
-        self._start(self._accept, self._listener)
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._accepting = self._start(self._accept, self._listener)
 
     def shut(self) -> None:
         """Refuse connections and break off those there are."""
-        if self._listener is not None:
+        if self._listener is not None and self._accepting is not None:
             with contextlib.suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)
+            self._accepting.join()
             self._listener = None
         self.cut()
 
@@ -54,10 +57,11 @@ class Gate:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def _start(self, task: object, *arguments: object) -> None:
+    def _start(self, task: object, *arguments: object) -> threading.Thread:
         thread = threading.Thread(target=task, args=arguments, daemon=True)  # type: ignore[arg-type]
         self._threads.append(thread)
         thread.start()
+        return thread
 
     def _accept(self, listener: socket.socket) -> None:
         with listener, contextlib.suppress(OSError):

@@ -14,7 +14,8 @@ _BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
 _DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
 _ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
 _LISTENING = 1 << 10  # TCP_LISTEN
-_SHOW_FILE, _FILE = 2, 1  # UDIAG_SHOW_VFS, UNIX_DIAG_VFS
+_SHOW = 3  # UDIAG_SHOW_NAME | UDIAG_SHOW_VFS
+_NAME, _FILE = 0, 1  # UNIX_DIAG_NAME, UNIX_DIAG_VFS
 _ANY = 0xFFFFFFFF
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr
 _REQUEST = struct.Struct("=BBHIIIII")  # unix_diag_req
@@ -23,20 +24,27 @@ _ATTRIBUTE = struct.Struct("=HH")  # nlattr
 
 
 def listener_at(path: str) -> int | None:
-    """The number of the socket that listens at this file."""
+    """The number of the socket that listens at this file.
+
+    Of the file it compares the number and the name. On some file systems the kernel knows it by
+    another device than stat(2).
+    """
     try:
-        status = os.stat(path)
+        file = os.stat(path).st_ino & _ANY
     except FileNotFoundError:
         return None
-    # As the kernel writes a device: 20 bits are the minor number.
-    device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)
-    file = (status.st_ino & _ANY, device)
-    return next((number for number, bound in _listeners() if bound == file), None)
+    for number, attributes in _listeners():
+        bound = attributes.get(_FILE)
+        name = os.fsdecode(attributes.get(_NAME, b"").rstrip(b"\0"))
+        same = os.path.basename(name) == os.path.basename(path)
+        if bound is not None and same and struct.unpack_from("=I", bound)[0] == file:
+            return number
+    return None
 
 
-def _listeners() -> Iterator[tuple[int, tuple[int, int]]]:
-    """Each socket that listens, and the inode and the device of the file it is bound to."""
-    request = _REQUEST.pack(socket.AF_UNIX, 0, 0, _LISTENING, 0, _SHOW_FILE, _ANY, _ANY)
+def _listeners() -> Iterator[tuple[int, dict[int, bytes]]]:
+    """Each socket that listens, and its attributes."""
+    request = _REQUEST.pack(socket.AF_UNIX, 0, 0, _LISTENING, 0, _SHOW, _ANY, _ANY)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _SOCK_DIAG) as kernel:
         kernel.send(_HEADER.pack(_HEADER.size + len(request), _BY_FAMILY, _DUMP, 1, 0) + request)
         while True:
@@ -47,17 +55,16 @@ def _listeners() -> Iterator[tuple[int, tuple[int, int]]]:
                     return
                 if kind == _ERROR:
                     raise OSError(-struct.unpack_from("=i", answers, _HEADER.size)[0], "sock_diag")
-                yield from _bound(answers[_HEADER.size : length])
+                message = answers[_HEADER.size : length]
+                *_, number = _MESSAGE.unpack_from(message)
+                yield number, dict(_attributes(message[_MESSAGE.size :]))
                 answers = answers[_aligned(length) :]
 
 
-def _bound(answer: bytes) -> Iterator[tuple[int, tuple[int, int]]]:
-    *_, number = _MESSAGE.unpack_from(answer)
-    rest = answer[_MESSAGE.size :]
+def _attributes(rest: bytes) -> Iterator[tuple[int, bytes]]:
     while rest:
         length, kind = _ATTRIBUTE.unpack_from(rest)
-        if kind == _FILE:
-            yield number, struct.unpack_from("=II", rest, _ATTRIBUTE.size)
+        yield kind, rest[_ATTRIBUTE.size : length]
         rest = rest[_aligned(length) :]
 
 

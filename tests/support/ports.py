@@ -6,6 +6,7 @@ that the kernel gives. A process holds its block by an abstract socket, which is
 process is. A child that it forks shares its block.
 """
 
+import contextlib
 import errno
 import functools
 import itertools
@@ -35,6 +36,28 @@ def free_port() -> int:
                 continue
         return port
     raise RuntimeError(f"all {_BLOCK} ports of this process are taken")
+
+
+def two_free_ports() -> int:
+    """The first of two such ports in a row. Raises RuntimeError."""
+    first = free_port()
+    while (second := free_port()) != first + 1:
+        first = second
+    return first
+
+
+def free_root_port() -> int:
+    """A TCP port of loopback that only root may have, and that this process alone gets.
+
+    Raises:
+        RuntimeError: None is left.
+    """
+    for port in range(1023, 511, -1):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if _claims(f"\0emperord-tests-ports-{port}"):
+                return port
+    raise RuntimeError("every port of root's is taken")
 
 
 @functools.cache

@@ -178,7 +178,8 @@ def test_one_that_is_held_back_goes_back_from_what_it_runs(make_emperor: MakeEmp
 def test_it_waits_until_the_new_instance_has_taken_over(make_emperor: MakeEmperor) -> None:
     """The former config is started beside the one that serves. Where that fails, it is told."""
     emperor = make_emperor()
-    replaced = {"listen": "@emperord-goes-back", "reload": "replace", "replace_settle": "300ms"}
+    place = f"{emperor.folder}/listen"
+    replaced = {"listen": place, "reload": "replace", "replace_settle": "300ms"}
     broken = emperor.folder / "broken"
 
     def its(number: int) -> str:

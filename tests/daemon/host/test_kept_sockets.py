@@ -12,6 +12,7 @@ import pytest
 from support import clients, processes
 from support.answering import clients_at, server, tcp
 from support.daemon import Daemon
+from support.ports import free_root_port
 from support.serving import serving
 from support.tyrant import ALICE, ALICES, TyrantDaemon
 from support.vassals import SLEEPER, Application
@@ -260,7 +261,7 @@ def test_what_a_tenant_may_not_have(make_tyrant: MakeTyrant, listen: str, reason
 
 
 def test_a_roots_port_that_an_option_allows(make_tyrant: MakeTyrant) -> None:
-    port = clients.free_root_port()
+    port = free_root_port()
     tyrant = make_tyrant("--allow-ports", f"{port - 1}-{port}")
     tyrant.put("a.ini", f"{SLEEPER}listen = 127.0.0.1:{port}\n")
     tyrant.start()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from support.clients import listened_at
 from support.kept import Emperor
 from support.tyrant import ALICE, ALICES, BOB, BOBS, TyrantDaemon, status_of
 from support.vassals import program, shell
@@ -99,7 +100,7 @@ def test_a_client_on_demand_waits_until_it_has_gone_back(
 
     put("good")
     emperor.start()
-    emperor.until(lambda: (sockets / "a.socket").exists(), "it listens")
+    emperor.until(lambda: listened_at(f"{sockets}/a.socket"), "it listens")
     assert answer() == "good"
     emperor.phase("a.ini", "accepting")
     put("bad")

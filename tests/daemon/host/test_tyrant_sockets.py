@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support import clients
 from support.dead_mount import dead_mount
+from support.ports import free_root_port
 from support.tyrant import ALICE, ALICES, BOB, TyrantDaemon
 from support.vassals import SLEEPER
 
@@ -126,7 +127,7 @@ def test_roots_ports_are_roots(tyrant: TyrantDaemon, address: str) -> None:
         f"uid {ALICE} may not listen at {address}, ports below 1024 are root's; let the file with"
         " the address be root's if that is meant"
     )
-    tyrant.put(beside.name, f"127.0.0.1:{clients.free_root_port()}", 0, 0)  # so it is meant
+    tyrant.put(beside.name, f"127.0.0.1:{free_root_port()}", 0, 0)  # so it is meant
     tyrant.phase("a.ini", "listening")
     tyrant.stop()
 

@@ -1,8 +1,5 @@
 """Vassals that were written from files of other supervisors, run by a real daemon."""
 
-import contextlib
-import random
-import socket
 import sys
 import urllib.request
 from pathlib import Path
@@ -10,7 +7,7 @@ from pathlib import Path
 from emperord.daemon.migrating import run
 from support import processes
 from support.daemon import Daemon
-from support.ports import free_port
+from support.ports import free_port, two_free_ports
 
 SERVER = """
 import http.server, os, sys
@@ -31,16 +28,6 @@ def migrate(daemon: Daemon, *paths: Path) -> None:
 def answer(port: int) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as told:
         return str(told.read().decode())
-
-
-def two_ports() -> int:
-    """The first of two ports in a row that no process has, and that the kernel gives to none."""
-    while True:
-        first = random.randrange(15_000, 32_000)
-        with socket.socket() as one, socket.socket() as other, contextlib.suppress(OSError):
-            one.bind(("127.0.0.1", first))
-            other.bind(("127.0.0.1", first + 1))
-            return first
 
 
 ACTIVATED = """
@@ -81,7 +68,7 @@ TimeoutStartSec=20s
 
 
 def test_a_procfile_serves_at_its_ports(daemon: Daemon, tmp_path: Path) -> None:
-    first = two_ports()
+    first = two_free_ports()
     tmp_path.joinpath("serve.py").write_text(SERVER)
     tmp_path.joinpath(".env").write_text(f"PORT={first}\nexport SAYS='of the file'\n")
     procfile = tmp_path / "Procfile"
@@ -101,7 +88,7 @@ def test_a_procfile_serves_at_its_ports(daemon: Daemon, tmp_path: Path) -> None:
 
 
 def test_two_processes_of_supervisord_serve(daemon: Daemon, tmp_path: Path) -> None:
-    first = two_ports()
+    first = two_free_ports()
     tmp_path.joinpath("serve.py").write_text(SERVER)
     conf = tmp_path / "supervisord.conf"
     conf.write_text(f"""
