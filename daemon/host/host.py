@@ -67,7 +67,7 @@ from .stray_watch import StrayWatch
 from .unjournaled import UnjournaledProcesses
 from .user_threads import UserThreads
 from .vassal_log import LogDirectory
-from .vassal_tasks import VassalTasks
+from .vassal_tasks import VassalTasks, lasting
 from .watch import ProcessWatch
 
 log = logging.getLogger("emperor.host")
@@ -170,14 +170,14 @@ class Host(Reports):
             async with trio.open_nursery() as nursery:
                 self._tasks.begin(nursery)
                 nursery.start_soon(self._mailbox.deliver)
-                nursery.start_soon(self._epoll.retry)
-                nursery.start_soon(self._trees.reap)
-                nursery.start_soon(self._stray_watch.run)
-                nursery.start_soon(self._health.run)
-                nursery.start_soon(self._kept_files.run)
+                nursery.start_soon(lasting, "waiting for vassals", self._epoll.retry)
+                nursery.start_soon(lasting, "reaping", self._trees.reap)
+                nursery.start_soon(lasting, "looking for strays", self._stray_watch.run)
+                nursery.start_soon(lasting, "checking health", self._health.run)
+                nursery.start_soon(lasting, "looking at socket files", self._kept_files.run)
                 if self._logs is not None:
                     logs = self._logs, self._processes, self._tasks, self._watched
-                    nursery.start_soon(watch_logs, *logs)
+                    nursery.start_soon(lasting, "looking at logs", watch_logs, *logs)
                 self._on_demand.begin(nursery)
                 self._controller.begin()
                 task_status.started()

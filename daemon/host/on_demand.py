@@ -32,6 +32,7 @@ from .opening_runner import run_opening, thread_key
 from .passed_sockets import PassedSockets
 from .socket_files import Terms, remove
 from .user_threads import NoAnswer, UserThreads
+from .vassal_tasks import lasting
 
 log = logging.getLogger("emperor.host")
 
@@ -74,7 +75,7 @@ class OnDemand:
         """From now on orders can be carried out."""
         self._nursery = nursery
         self.kept.begin(nursery)
-        nursery.start_soon(self._watch_files)
+        nursery.start_soon(lasting, "looking at sockets", self._watch_files)
 
     # Orders: they return at once
 
@@ -246,13 +247,20 @@ class OnDemand:
             began = trio.current_time()
             by_key: dict[Hashable, list[Listener]] = {}
             for listener in self._watched.values():
-                if listener.how is not None and listener.vassal not in self._steps:
+                if listener.how is not None and self._is_settled(listener):
                     path = None if listener.file is None else listener.file.path
                     by_key.setdefault(thread_key(path, listener.how), []).append(listener)
             for key, listeners in by_key.items():
-                for listener in await self._lost(key, listeners):
+                # A look may take seconds, in which others are given back, and closed.
+                held = [each for each in listeners if self._is_settled(each)]
+                for listener in await self._lost(key, held):
                     self._listen_anew(listener)
             rest = max(LOOK_AFTER, SHARE * (trio.current_time() - began))
+
+    def _is_settled(self, listener: Listener) -> bool:
+        """Whether it is its vassal's, and no order for that is under way."""
+        vassal = listener.vassal
+        return self.listeners.get(vassal) is listener and vassal not in self._steps
 
     async def _lost(self, key: Hashable, listeners: list[Listener]) -> list[Listener]:
         """Those that clients do not find any longer."""
@@ -268,8 +276,6 @@ class OnDemand:
         return list(dict.fromkeys([*shut, *removed]))
 
     def _listen_anew(self, listener: Listener) -> None:
-        vassal, how = listener.vassal, listener.how
-        if self.listeners.get(vassal) is not listener or vassal in self._steps or how is None:
-            return  # it was given back meanwhile
-        log.warning("%s: its socket is lost; making it anew", shown(vassal))
-        self.listen(vassal, listener.address, how)
+        if listener.how is not None and self._is_settled(listener):
+            log.warning("%s: its socket is lost; making it anew", shown(listener.vassal))
+            self.listen(listener.vassal, listener.address, listener.how)

@@ -3,11 +3,16 @@
 Such an error is a bug of the daemon. It becomes the event ``vassal_failed``; the fold has the
 vassal stopped and bars it. An error of the machine that no vassal is to blame for (``Refused``)
 passes through: the daemon cannot go on without what was refused.
+
+A task that looks after all vassals (``lasting``) meets the files, sockets and processes of every
+tenant. An error that one of those leads to must not end the daemon for all, so the task begins
+again.
 """
 
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import trio
 
@@ -18,6 +23,9 @@ from .news import Outbox
 from .process import Process
 
 log = logging.getLogger("emperor.host")
+
+_FIRST: Final = 1.0  # seconds until a lasting task begins again
+_LONGEST: Final = 60.0  # seconds, where it fails each time
 
 
 class VassalTasks:
@@ -81,3 +89,22 @@ class _Confined:
         with contextlib.suppress(Exception):
             self._after()
         return True
+
+
+async def lasting(what: str, task: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    """Run a task until it returns or is cancelled. After an error, log that and begin again."""
+    pause = _FIRST
+    while True:
+        began = trio.current_time()
+        try:
+            await task(*arguments)
+            return
+        except Refused:
+            raise
+        except Exception as error:
+            if trio.current_time() - began > _LONGEST:
+                pause = _FIRST
+            told = failures.describe(error)
+            log.error("%s met an error: %s; beginning again in %g s", what, told, pause)
+        await trio.sleep(pause)
+        pause = min(2 * pause, _LONGEST)

@@ -19,6 +19,7 @@ REASONS = {
     "crash/world.py": LOOKS,
     "daemon/control/test_connection_limits.py": STEERED,
     "daemon/control/test_verdicts.py": STEERED,
+    "daemon/host/test_lasting.py": STEERED,
     "daemon/loop/test_clock.py": STEERED,
     "daemon/loop/test_failed_loop.py": STEERED,
     "daemon/loop/test_pressure.py": STEERED,
