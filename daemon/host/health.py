@@ -102,6 +102,7 @@ class Health:
         if checked is None:
             first = now + random.random() * interval
             checked = _Checked(first, lost=process.was_sick)
+        checked.due = min(checked.due, now + interval)  # a reload may have shortened it
         if now >= checked.due and not checked.runs:
             checked.due = max(checked.due + interval, now)
             if _is_up(process) and not self._has_candidate(process):

@@ -75,6 +75,26 @@ def test_uwsgi_is_not_checked_before_it_accepts(daemon: Daemon) -> None:
     daemon.stop()
 
 
+def test_a_reload_with_a_shorter_interval_counts_at_once(daemon: Daemon, tmp_path: Path) -> None:
+    app = Application(daemon.vassals)
+
+    def put(interval: str) -> None:
+        settings = f"health-interval = {interval}\nhealth-failures = 1\nhealth-action = record\n"
+        check = f"[emperor]\nhealth = exec:false\n{settings}"
+        (daemon.vassals / "a.ini").write_text(app.config("one") + check)
+
+    put("1h")
+    daemon.start()
+    daemon.phase("a.ini", "accepting")
+    # When another one is checked, the first has its time.
+    (daemon.vassals / "b.ini").write_text(sleeper(f"exec:touch {tmp_path}/looked"))
+    daemon.until((tmp_path / "looked").exists, "the other one is checked")
+    put("1s")
+    daemon.event("health_lost", "a.ini")
+    assert daemon.kinds("a.ini").count("spawned") == 1
+    daemon.stop()
+
+
 def test_checks_that_hang_are_their_users_alone(make_tyrant: MakeTyrant, tmp_path: Path) -> None:
     """More of one user than may run at once; another user's health is seen in time."""
     tyrant = make_tyrant()
