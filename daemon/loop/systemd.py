@@ -7,6 +7,7 @@ A daemon of another user speaks for itself, and its unit needs NotifyAccess=all.
 """
 
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -18,6 +19,7 @@ import trio
 from ...monitors.names import shown
 
 _OFTEN: Final = 1.0  # seconds between two looks at the status, at least
+_PASSING: Final = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Notifier:
@@ -33,25 +35,44 @@ class Notifier:
         # struct ucred
         self._sender = struct.pack("3i", main or os.getpid(), os.geteuid(), os.getegid())
         self._told: dict[str, str] = {}
+        self._owed: list[tuple[str, ...]] = []  # that systemd had no room for
         self._stale = trio.Event()  # the status may be another one
         watched = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         microseconds = environ.get("WATCHDOG_USEC", "") if watched else ""
         self._interval = int(microseconds) / 2e6 if microseconds.isdigit() else 0.0
 
     def tell(self, *states: str) -> None:
-        """Send states such as ``READY=1``. A notification that cannot be sent is dropped."""
+        """Send states such as ``READY=1``.
+
+        Those that systemd has no room for now go with later ones. Others that cannot be sent are
+        dropped.
+        """
         if not self._address:
             return
-        self._told.update(state.partition("=")[::2] for state in states)
+        new = _named(states)
+        self._owed = [each for each in self._owed if not _named(each).keys() <= new.keys()]
+        self._owed.append(states)
+        self._send_owed()
+
+    def _send_owed(self) -> None:
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, kind) as sender:
-            # A path in a reason may have a line end, which would begin another state.
-            text = "\n".join(map(shown, states)).encode()
-            credentials = socket.SOL_SOCKET, socket.SCM_CREDENTIALS, self._sender
-            try:
-                sender.sendmsg([text], [credentials], 0, self._address)
-            except PermissionError:
-                sender.sendto(text, self._address)
+            while self._owed:
+                try:
+                    self._send(sender, self._owed[0])
+                except OSError as error:
+                    if error.errno in _PASSING:
+                        return
+                self._told.update(_named(self._owed.pop(0)))
+
+    def _send(self, sender: socket.socket, states: tuple[str, ...]) -> None:
+        # A path in a reason may have a line end, which would begin another state.
+        text = "\n".join(map(shown, states)).encode()
+        credentials = socket.SOL_SOCKET, socket.SCM_CREDENTIALS, self._sender
+        try:
+            sender.sendmsg([text], [credentials], 0, self._address)
+        except PermissionError:
+            sender.sendto(text, self._address)
 
     async def keep_alive(self) -> None:
         """Feed the watchdog while the event loop turns; returns at once where there is none."""
@@ -70,4 +91,10 @@ class Notifier:
             if (now := status()) != self._told.get("STATUS"):
                 self.tell(f"STATUS={now}")
             await trio.sleep(_OFTEN)
-            await self._stale.wait()
+            if not self._owed:
+                await self._stale.wait()
+
+
+def _named(states: tuple[str, ...]) -> dict[str, str]:
+    """The values of states by their names."""
+    return dict(state.partition("=")[::2] for state in states)

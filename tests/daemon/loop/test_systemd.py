@@ -1,5 +1,6 @@
 """sd_notify over a real datagram socket."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from emperord.daemon.loop.systemd import Notifier
 from support.vassals import SLEEPER
 
@@ -50,6 +52,26 @@ def test_a_full_socket_does_not_block(systemd: tuple[str, socket.socket]) -> Non
     for number in range(2000):
         notifier.tell(f"STATUS={number}")
     assert end.recv(4096) == b"STATUS=0"
+
+
+async def test_a_status_for_which_there_was_no_room_is_told_later(
+    systemd: tuple[str, socket.socket],
+) -> None:
+    address, end = systemd
+    notifier = Notifier({"NOTIFY_SOCKET": address})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others:
+        others.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                others.sendto(b"STATUS=another's", address.replace("@", "\0"))
+    notifier.tell("READY=1", "STATUS=3 ready")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(notifier.keep_status, lambda: "paused")
+        await trio.testing.wait_all_tasks_blocked()
+        said = await trio.to_thread.run_sync(heard_until, end, "STATUS=paused")
+        nursery.cancel_scope.cancel()
+    ours = [each for each in said if each != "STATUS=another's"]
+    assert ours == ["READY=1", "STATUS=3 ready", "STATUS=paused"]
 
 
 async def test_feeds_the_watchdog_twice_an_interval(systemd: tuple[str, socket.socket]) -> None:
