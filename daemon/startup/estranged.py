@@ -77,6 +77,29 @@ class Decision(msgspec.Struct):
     copy: restoring.Copy | None = None
 
 
+class Choice:
+    """How to go on: as the first request says that succeeds.
+
+    A signal to leave counts afterwards, too, and so does an emperor that has taken over.
+    """
+
+    def __init__(self) -> None:
+        self.made = trio.Event()
+        self.decision = Decision("leave")
+
+    def check_open(self) -> None:
+        """Raises Refused where a request was first."""
+        if self.made.is_set():
+            raise Refused("another request was first; ask again in a moment")
+
+    def make(self, decision: Decision) -> None:
+        """Go on like that."""
+        if self.decision.copy is not None:
+            restoring.discard(self.decision.copy.staged)
+        self.decision = decision
+        self.made.set()
+
+
 class Estranged:
     """A daemon that waits.
 
@@ -111,8 +134,7 @@ class Estranged:
         self._holder = holder
         self._since = time.time_ns()
         self._keeper_died: int | None = None  # when this daemon noticed it
-        self._decided = trio.Event()
-        self._decision = Decision("leave")
+        self._choice = Choice()
 
     async def run(self, listener: socket.socket, notifier: Notifier) -> Decision:
         """Answer at the control socket until it is decided how to go on."""
@@ -127,10 +149,10 @@ class Estranged:
             nursery.start_soon(self._look_again)
             answer: control.Answer = partial(self._answer, nursery)
             nursery.start_soon(control.serve, listener, answer)
-            await self._decided.wait()
+            await self._choice.made.wait()
             await trio.sleep(_FAREWELL)
             nursery.cancel_scope.cancel()
-        return _unless_strange(self._decision, self.journal)
+        return _unless_strange(self._choice.decision, self.journal)
 
     async def _attend_keeper(self) -> None:
         await self._keeper.run()
@@ -143,7 +165,7 @@ class Estranged:
         The next daemon does that, if there is a keeper to start it.
         """
         first = seen = await threads.run_sync(journal_files.files, self.path)
-        while not self._decided.is_set():
+        while not self._choice.made.is_set():
             await trio.sleep(_LOOK)
             before, seen = seen, await threads.run_sync(journal_files.files, self.path)
             made = self._missing and self.journal is not None
@@ -155,13 +177,9 @@ class Estranged:
             else:
                 renew = seen is not None and seen != first
                 news = "other files are there"
-            if renew and not self._decided.is_set():  # else an operator was first
+            if renew and not self._choice.made.is_set():  # else an operator was first
                 log.warning("%s: %s", self.path, news)
-                self._decide(Decision("renew" if self._keeper.alive else "look"))
-
-    def _decide(self, decision: Decision) -> None:
-        self._decision = decision
-        self._decided.set()
+                self._choice.make(Decision("renew" if self._keeper.alive else "look"))
 
     async def _take_signals(
         self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -173,7 +191,7 @@ class Estranged:
                 name = signal.Signals(number).name
                 if number == signal.SIGUSR1:
                     daemon_log.reopen()
-                if number in _LEAVE and self._decision.do == "renew":
+                if number in _LEAVE and self._choice.decision.do == "renew":
                     continue  # the keeper tells the next daemon
                 if number in _LEAVE:
                     log.error(
@@ -181,7 +199,7 @@ class Estranged:
                         " programs run on",
                         name,
                     )
-                    self._decide(Decision("leave"))
+                    self._choice.make(Decision("leave"))
                 elif number == signal.SIGUSR2:
                     try:
                         await self._renew()
@@ -206,13 +224,12 @@ class Estranged:
             return {"status": await threads.run_sync(waiting_status.status, *args)}
         if do == "list":
             return {"seq": self._seq, "at": None, "vassals": []}
+        self._choice.check_open()
         if do == "upgrade":
             await self._renew()
             return {}
         if do == "take_over":
             return {}, self._give_way(nursery)
-        if self._decided.is_set():
-            raise Refused("another request was first; ask again in a moment")
         if do == "adopt":
             return await self.adopt(await _asked(request, client))
         if do == "restore":
@@ -229,10 +246,12 @@ class Estranged:
                 journal_files.can_be_opened, self.path
             ):
                 raise Refused(f"{self.reason}; {self._todo}")
-            self._decide(Decision("look"))
+            self._choice.check_open()
+            self._choice.make(Decision("look"))
             return
         await threads.run_sync(try_new_version)
-        self._decide(Decision("renew"))
+        self._choice.check_open()
+        self._choice.make(Decision("renew"))
 
     def _give_way(self, nursery: trio.Nursery) -> socket.socket:
         if self._keeper.alive:
@@ -245,7 +264,7 @@ class Estranged:
         held = {**self._keeper.kept, **self._keeper.entrusted}
         with channel:
             if await threads.run_sync(takeover.hand_over, channel, held):
-                self._decide(Decision("give way"))
+                self._choice.make(Decision("give way"))
 
     async def adopt(self, asked: Asked) -> dict[str, Any]:
         """Go on with the journal as it is, or with a new one. Raises Refused."""
@@ -268,11 +287,10 @@ class Estranged:
         args = (self.journal, self._fleet, self.known, self._keeper)
         if (refused := await threads.run_sync(other_vassals.refusal, *args)) is not None:
             raise Refused(refused)
-        if self._decided.is_set():
-            raise Refused("another request was first")
+        self._choice.check_open()
         if (head := self.journal.head) is not None:
             _lock(self._holder, self.path, head)
-        self._decide(Decision("adopt", *asked))
+        self._choice.make(Decision("adopt", *asked))
         return {"after": max(self._seq, self.known.seq) if head is None else self._seq}
 
     async def restore(self, file: object, asked: Asked) -> dict[str, Any]:
@@ -281,12 +299,12 @@ class Estranged:
             raise Refused(f"{shown(str(file))[:300]}: give the whole path of a copy")
         verified = await threads.run_sync(restoring.verify, file, self.path, self.known)
         refused = journal_files.strange(self.journal, replaced=False)
-        if self._decided.is_set():
+        if self._choice.made.is_set():
             refused = "another request was first"
         if refused is not None:
             restoring.discard(verified.staged)
             raise Refused(refused)
-        self._decide(Decision("restore", *asked, verified))
+        self._choice.make(Decision("restore", *asked, verified))
         return {"after": verified.head.seq, "lost": max(0, self.known.seq - verified.head.seq)}
 
     # After a decision

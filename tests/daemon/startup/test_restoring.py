@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from emperord.daemon.control.caller import Caller
 from emperord.daemon.control.server import Refused
 from emperord.daemon.core.fleet import Fleet
 from emperord.daemon.keeper.link import KeeperLink
-from emperord.daemon.startup import restoring
-from emperord.daemon.startup.estranged import Estranged
+from emperord.daemon.startup import estranged, restoring
+from emperord.daemon.startup.estranged import Decision, Estranged
 from emperord.daemon.startup.identity import Holder
 from emperord.journal.store import Journal
 from journal_builder import building
@@ -105,3 +106,40 @@ def test_adopt_is_refused_when_another_file_is_there(tmp_path: Path, copy: Path)
     assert life.journal is not None
     life.journal.leave()
     assert path.read_bytes() == copy.read_bytes()
+
+
+async def test_the_first_request_counts(
+    tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one is refused, also where it began first."""
+    life = waiting(tmp_path / "journal.db", copy)
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def try_new_version() -> None:
+        begun.set()
+        assert goes_on.wait(20)
+
+    monkeypatch.setattr(estranged, "try_new_version", try_new_version)
+    monkeypatch.setattr(KeeperLink, "alive", True)
+    asked = (Caller(0), "")
+    refused: list[Refused] = []
+
+    async def upgrade() -> None:
+        try:
+            await life._renew()
+        except Refused as error:
+            refused.append(error)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(upgrade)
+        await trio.to_thread.run_sync(begun.wait, 20)
+        await life.restore(str(copy), asked)
+        goes_on.set()
+    assert [str(each) for each in refused] == ["another request was first; ask again in a moment"]
+    assert life._choice.decision.do == "restore"
+    staged = life._choice.decision.copy
+    assert staged is not None
+    life._choice.make(Decision("leave"))  # as a signal does
+    assert not await trio.Path(staged.staged).exists()
+    assert life.journal is not None
+    life.journal.leave()
