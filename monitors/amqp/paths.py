@@ -120,7 +120,6 @@ class Paths:
                 late = {path for path, since in self._missing.items() if now >= since + GRACE}
                 if now >= self._next:
                     self._next = now + self._options.freq
-                    self._steps = {}
                     await self._check(set(self._watched), all_of_them=True)
                 elif late or self._pending:
                     await self._check(late | self._pending, all_of_them=False)
@@ -177,7 +176,10 @@ class Paths:
                     self._watches.keep(directories)
 
         if (asked or all_of_them) and not await self._try(search):
+            self._pending.update(asked.keys() & self._watched.keys())  # they are not looked for yet
             return
+        if all_of_them:
+            self._steps = {}
         for path, way in ways.items():
             for step in way:
                 self._steps.setdefault(step, set()).add(path)

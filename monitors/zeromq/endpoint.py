@@ -167,10 +167,11 @@ def check_room() -> None:
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """A socket that listens, and the key that clients have to know, if any."""
+    """A socket that listens, the key that clients have to know, if any, and its file, if any."""
 
     listener: sockets.socket
     key: bytes | None
+    file: tuple[int, int] | None
 
 
 async def open_endpoint(context: zmq.Context[Socket], endpoint: Endpoint) -> Opened:
@@ -183,7 +184,10 @@ async def open_endpoint(context: zmq.Context[Socket], endpoint: Endpoint) -> Ope
         context.socket(zmq.PULL).close()  # starts the threads of libzmq while there is room
     except zmq.ZMQError as error:
         raise failure(error, endpoint) from None
-    return Opened(listen(endpoint), key)
+    listener = listen(endpoint)
+    # At once: a file that is lost or replaced from now on is noticed.
+    file = None if endpoint.path is None else identity(endpoint.path)
+    return Opened(listener, key, file)
 
 
 def receiver(

@@ -172,7 +172,8 @@ class ZeroMQ:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(clients.accept, opened.listener, nursery)
                 if self._endpoint.path is not None:
-                    await self._keep_file(self._endpoint.path, inbox, nursery, clients)
+                    path = self._endpoint.path
+                    await self._keep_file(path, opened.file, inbox, nursery, clients)
 
     async def _succeed(self, inbox: Inbox, attempt: Callable[[], Awaitable[T]]) -> T:
         """The result of ``attempt``, when it does not fail any more."""
@@ -186,11 +187,15 @@ class ZeroMQ:
             await trio.sleep(pause)
 
     async def _keep_file(
-        self, path: str, inbox: Inbox, nursery: trio.Nursery, clients: Clients
+        self,
+        path: str,
+        ours: tuple[int, int] | None,
+        inbox: Inbox,
+        nursery: trio.Nursery,
+        clients: Clients,
     ) -> None:
         """Listen anew when the socket's file is lost: who is connected does not notice."""
-        ours = identity(path)
-        away = False
+        away = ours is None
         try:
             while True:
                 await trio.sleep(self._options.freq)
@@ -202,7 +207,8 @@ class ZeroMQ:
                     away = True
                     await inbox.put(Failed(f"{path} has been removed; {failure}"))
                 else:
-                    ours, away = identity(path), False
+                    ours = identity(path)
+                    away = ours is None
                     await inbox.put(Recovered())
         finally:
             if ours is not None and identity(path) == ours:

@@ -6,6 +6,7 @@ import resource
 import socket
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -13,6 +14,8 @@ from emperord.monitors.contract import (
     Recovered,
 )
 from emperord.monitors.registry import open_monitor
+from emperord.monitors.zeromq import monitor
+from emperord.monitors.zeromq.endpoint import Opened, open_endpoint
 from support.ports import free_port
 from support.pushing import Pusher
 
@@ -107,6 +110,22 @@ async def test_a_socket_that_is_removed_is_made_again(here: Path) -> None:
                 await watch.shows("a.ini", "two")
             old.touch("a.ini", "three")
             await watch.shows("a.ini", "three")
+
+
+async def test_a_socket_that_is_removed_at_once_is_made_again(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def removed(*arguments: Any) -> Opened:
+        found = await open_endpoint(*arguments)
+        (here / "s").unlink()
+        return found
+
+    monkeypatch.setattr(monitor, "open_endpoint", removed)
+    async with listening("ipc://s") as watch:
+        await watch.until(lambda: watch.told.count(Recovered()) == 2)
+        with Pusher("ipc://s") as pusher:
+            pusher.touch("a.ini", "one")
+            await watch.shows("a.ini", "one")
 
 
 NOWHERE = {
