@@ -102,6 +102,18 @@ class Observer:
             self._announced(fleet, source, seen, drafts)
             yield from drafts
 
+    def take_deferred(self, fleet: Fleet) -> Iterator[Draft | None]:
+        """An input: all changes that wait for room in a budget, as the daemon leaves.
+
+        A source that announces each change once would not tell the next daemon. One that lists its
+        vassals would: a first listing needs no room either.
+        """
+        for source, touched in self.deferred.all():
+            drafts: list[Draft] = []
+            self._begin(fleet, first=True)
+            self._announced(fleet, source, touched, drafts)
+            yield from drafts
+
     def _listed(
         self, fleet: Fleet, source: Source, seen: c.Listing, drafts: list[Draft]
     ) -> Iterator[Draft | None]:

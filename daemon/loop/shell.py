@@ -208,10 +208,13 @@ class Shell:
                 await self._turn([given for given, _ in asked], requests=True)
             for _, done in asked:
                 done.set()
+        rest = self._observer.take_deferred
         if self.handover.renewing:
+            await self._turn([rest])
             log.info("leaving the vassals to the daemon that replaces this one")
             return
-        await self._turn([self._pending.checkpoint, lambda _: [Draft("daemon_stopped", Empty())]])
+        stopped = Draft("daemon_stopped", Empty())
+        await self._turn([rest, self._pending.checkpoint, lambda _: [stopped]])
         await self._host.unlisten_all()
         await self.view.witness.end()
         log.info("stopped")

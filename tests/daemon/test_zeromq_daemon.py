@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import zmq
 import zmq.auth
+from emperord.journal.chain import digest
 from support import processes
 from support.daemon import Daemon
 from support.ports import free_port
@@ -18,7 +19,7 @@ from support.pushing import Pusher
 from support.serving import serving
 from support.vassals import APP, Answer, Application, program
 
-from .conftest import MakeDaemon
+from .conftest import MakeDaemon, MakeEmperor
 
 
 @pytest.fixture
@@ -47,6 +48,37 @@ def test_check_reaches_it_while_a_daemon_runs(daemon: Daemon, endpoint: str) -> 
     second = subprocess.run(argv, capture_output=True, text=True, check=False, env=daemon.environ)
     assert (second.returncode, second.stdout.splitlines()) == (0, told), second.stderr
     daemon.stop()
+
+
+@pytest.mark.parametrize("how", ["stop", "upgrade"])
+def test_a_change_that_waits_for_room_is_not_lost_when_the_daemon_leaves(
+    make_emperor: MakeEmperor, endpoint: str, pusher: Pusher, how: str
+) -> None:
+    """The source announces it once, so nothing tells the next daemon."""
+
+    def text(mark: str) -> str:
+        return f"{program('sleep', '1000')}; {mark}\n;{'x' * 30_000}\n"
+
+    emperor = make_emperor("--record-budget", "20K", monitors=[f"zmq://{endpoint}"])
+    emperor.start()
+    pusher.touch("a.ini", text("first"))
+    emperor.phase("a.ini", "ready")
+    pusher.touch("a.ini", text("second"))
+    rejected = emperor.event("observation_rejected")
+    assert "budget" in rejected.body["reason"]
+    assert emperor.events("vassal_changed") == []
+    if how == "stop":
+        emperor.stop()
+    else:
+        seq = emperor.last_seq()
+        assert emperor.ctl("upgrade").returncode == 0
+        emperor.next_ready(seq)
+    changed = emperor.event("vassal_changed", "a.ini")
+    assert changed.body["spec"]["config"] == digest(text("second").encode())
+    if how == "upgrade":
+        emperor.phase("a.ini", "ready")
+        assert emperor.fleet().vassals["a.ini"].loaded == changed.body["spec"]["config"]
+        emperor.stop()
 
 
 # The text that the project came from, as written but for what Python 3 asks: bytes.
