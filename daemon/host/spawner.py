@@ -7,6 +7,7 @@ run takes the spawns that wait, up to ``_MOST``. Their events become durable tog
 no other spawn after ``_RUN`` seconds, as the events of those that are done wait for its end.
 """
 
+import threading
 import time
 from collections import deque
 from typing import Final
@@ -40,6 +41,7 @@ class Spawner:
         self._starter = starter
         self._tasks = tasks
         self._waiting: deque[_Spawn] = deque()
+        self._taking = threading.Lock()  # the loop and the thread take from it
         self._works = False
 
     async def start(self, vassal: Vassal, at: int) -> Process:
@@ -55,8 +57,7 @@ class Spawner:
         try:
             await spawn.is_over.wait()
         except trio.Cancelled:
-            if spawn in self._waiting:
-                self._waiting.remove(spawn)
+            if self._withdraws(spawn):
                 raise
             with trio.CancelScope(shield=True):
                 await spawn.is_over.wait()
@@ -68,6 +69,14 @@ class Spawner:
             raise result
         finally:
             del result  # otherwise error, traceback and this frame are a cycle
+
+    def _withdraws(self, spawn: _Spawn) -> bool:
+        """Have it not made; False if a thread is at it."""
+        with self._taking:
+            if spawn not in self._waiting:
+                return False
+            self._waiting.remove(spawn)
+            return True
 
     async def _work(self) -> None:
         try:
@@ -82,8 +91,11 @@ class Spawner:
         end = time.monotonic() + _RUN
         done: list[_Spawn] = []
         self._starter.begin_run()
-        while self._waiting and len(done) < _MOST:
-            spawn = self._waiting.popleft()
+        while len(done) < _MOST:
+            with self._taking:
+                if not self._waiting:
+                    break
+                spawn = self._waiting.popleft()
             try:
                 spawn.result = self._starter.start(spawn.vassal, spawn.at)
             except Exception as error:
