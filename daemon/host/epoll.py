@@ -66,9 +66,9 @@ class Epoll:
             if not self._refused:
                 await self._any_refused.wait()
             await trio.sleep(_AGAIN)
-            refused, self._refused = self._refused, {}
-            for fd, mask in refused.items():
-                self.register(fd, mask)
+            for fd in list(self._refused):
+                # One after the other: an error about one loses no other.
+                self.register(fd, self._refused.pop(fd))
 
     def put_off(self, fd: int, mask: int, error: OSError) -> None:
         """Wait for a descriptor no more for a while. Raises the error if it does not pass."""

@@ -48,7 +48,7 @@ from .kept_files import KeptFiles
 from .launcher import Launcher
 from .listen_address import binds_itself
 from .listening_state import ListeningState
-from .log_watch import watch_logs
+from .log_watch import LogWatch
 from .lookups import Lookups
 from .mailbox import Mailbox
 from .news import Outbox
@@ -106,9 +106,9 @@ class Host(Reports):
         self._unjournaled = UnjournaledProcesses()
         self._epoll = Epoll()
         self._watch = ProcessWatch(self._epoll)
-        self._watched = trio.CancelScope()
         self._outbox = Outbox()
         self._tasks = VassalTasks(self._outbox)
+        self._log_watch = LogWatch(logs, self._processes, self._tasks)
         threads = UserThreads()
         context = HostContext(
             policy, identity, config_text, self._keeper, self._cgroups, logs, self._processes,
@@ -175,9 +175,7 @@ class Host(Reports):
                 nursery.start_soon(lasting, "looking for strays", self._stray_watch.run)
                 nursery.start_soon(lasting, "checking health", self._health.run)
                 nursery.start_soon(lasting, "looking at socket files", self._kept_files.run)
-                if self._logs is not None:
-                    logs = self._logs, self._processes, self._tasks, self._watched
-                    nursery.start_soon(lasting, "looking at logs", watch_logs, *logs)
+                nursery.start_soon(lasting, "looking at logs", self._log_watch.run)
                 self._on_demand.begin(nursery)
                 self._controller.begin()
                 task_status.started()
@@ -278,7 +276,7 @@ class Host(Reports):
 
     def leave(self) -> None:
         """The daemon leaves: watch no directory any more, because that takes a while to end."""
-        self._watched.cancel()
+        self._log_watch.leave()
 
     async def unlisten_all(self) -> None:
         """Give all addresses back: the daemon stops, and no other follows at once.

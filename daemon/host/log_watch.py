@@ -7,6 +7,7 @@ another machine or a memory mapping writes to makes no such event: ``_SELDOM`` i
 """
 
 import logging
+from functools import partial
 from typing import Final
 
 import trio
@@ -24,24 +25,41 @@ _INTERVAL: Final = 2.0  # seconds between looks
 _SELDOM: Final = 60.0  # seconds between looks while nothing seems to change
 
 
-async def watch_logs(
-    logs: LogDirectory, processes: ProcessTable, tasks: VassalTasks, watched: trio.CancelScope
-) -> None:
-    """Cut logs that are too long, and report those that were renamed, until cancelled.
+class LogWatch:
+    """Cuts logs that are too long, and reports those that were renamed."""
 
-    When ``watched`` is cancelled, the directory is looked at, but not watched any more.
-    """
+    def __init__(
+        self, logs: LogDirectory | None, processes: ProcessTable, tasks: VassalTasks
+    ) -> None:
+        self._logs = logs
+        self._processes = processes
+        self._tasks = tasks
+        self._watched = trio.CancelScope()
 
-    async def watch(changes: DirectoryChanges) -> None:
+    def leave(self) -> None:
+        """Watch the directory no more, because that takes a while to end. It is still looked at."""
+        self._watched.cancel()
+
+    async def run(self) -> None:
+        """Look until cancelled. May be called again; returns at once if there is no directory."""
+        if self._logs is None:
+            return
+        watched = trio.CancelScope()  # one can be used once
+        if self._watched.cancel_called:
+            watched.cancel()
+        self._watched = watched
+        await DirectoryChanges(self._logs.directory).serve(
+            partial(self._watch, self._logs), watched
+        )
+
+    async def _watch(self, logs: LogDirectory, changes: DirectoryChanges) -> None:
         while True:
             await trio.sleep(_INTERVAL)
             # Before the look, so that no change falls in between.
             armed = await threads.run_sync(changes.arm)
-            if await _look(logs, processes, tasks) and armed:
+            if await _look(logs, self._processes, self._tasks) and armed:
                 with trio.move_on_after(_SELDOM):
                     await changes.wait()
-
-    await DirectoryChanges(logs.directory).serve(watch, watched)
 
 
 async def _look(logs: LogDirectory, processes: ProcessTable, tasks: VassalTasks) -> bool:

@@ -1,5 +1,6 @@
 """A task that looks after all vassals goes on after an error."""
 
+import errno
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import pairwise
@@ -8,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 from emperord.daemon.host.vassal_tasks import lasting
+from emperord.daemon.keeper.refusals import Refused
 
 
 def run(look: Callable[..., Awaitable[None]], *arguments: object) -> None:
@@ -51,3 +53,13 @@ async def test_its_end_is_not_put_off() -> None:
         scope.cancel()
         await lasting("looking", trio.sleep_forever)
     assert scope.cancelled_caught
+
+
+async def test_a_refusal_of_the_machine_ends_it() -> None:
+    """The daemon cannot go on without what was refused."""
+
+    async def look() -> None:
+        raise Refused(errno.ENOSPC, "no watch is left")
+
+    with pytest.raises(Refused):
+        await lasting("looking", look)

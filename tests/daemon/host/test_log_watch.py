@@ -9,6 +9,7 @@ import trio
 import trio.testing
 from emperord.daemon.host import log_watch
 from emperord.daemon.host.directory_changes import DirectoryChanges
+from emperord.daemon.host.log_watch import LogWatch
 from emperord.daemon.host.news import Outbox
 from emperord.daemon.host.process_table import ProcessTable
 from emperord.daemon.host.vassal_log import LogDirectory
@@ -32,9 +33,8 @@ class Counted(LogDirectory):
         return super().look_for_others()
 
 
-async def watch(logs: LogDirectory, watched: trio.CancelScope | None = None) -> None:
-    scope = trio.CancelScope() if watched is None else watched
-    await log_watch.watch_logs(logs, ProcessTable(), VassalTasks(Outbox()), scope)
+def watch_of(logs: LogDirectory) -> LogWatch:
+    return LogWatch(logs, ProcessTable(), VassalTasks(Outbox()))
 
 
 async def test_logs_that_nothing_writes_to_are_seldom_looked_at(
@@ -43,7 +43,7 @@ async def test_logs_that_nothing_writes_to_are_seldom_looked_at(
     monkeypatch.setattr(log_watch, "_INTERVAL", 0.001)
     logs = Counted(str(tmp_path / "logs"), 1000)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch, logs)
+        nursery.start_soon(watch_of(logs).run)
         while not logs.looks:
             await trio.lowlevel.checkpoint()
         with trio.move_on_after(0.5):
@@ -58,16 +58,36 @@ async def test_a_daemon_that_leaves_looks_without_a_watch(
 ) -> None:
     monkeypatch.setattr(log_watch, "_INTERVAL", 0.001)
     before = len(os.listdir("/proc/self/fd"))
-    watched = trio.CancelScope()
     async with trio.open_nursery() as nursery:
         logs = Counted(str(tmp_path / "logs"), 1000, after=nursery.cancel_scope.cancel)
-        nursery.start_soon(watch, logs, watched)
+        watch = watch_of(logs)
+        nursery.start_soon(watch.run)
         while not logs.looks:
             await trio.lowlevel.checkpoint()
-        watched.cancel()
+        watch.leave()
     logs.close()
     assert logs.looks >= MANY
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_watch_that_met_an_error_can_begin_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: bool
+) -> None:
+    monkeypatch.setattr(log_watch, "_INTERVAL", 0.001)
+
+    def fail() -> None:
+        raise ValueError("nonsense")
+
+    logs = Counted(str(tmp_path / "logs"), 1000, after=fail)
+    watch = watch_of(logs)
+    if leaves:
+        watch.leave()
+    for _ in range(2):
+        logs.looks = MANY - 1
+        with pytest.raises(ValueError, match="nonsense"):
+            await watch.run()
+    logs.close()
 
 
 async def test_logs_are_looked_at_all_the_time_where_nothing_tells(
@@ -79,7 +99,7 @@ async def test_logs_are_looked_at_all_the_time_where_nothing_tells(
 
     async with trio.open_nursery() as nursery:
         logs = Counted(str(tmp_path / "logs"), 1000, after=nursery.cancel_scope.cancel)
-        nursery.start_soon(watch, logs)
+        nursery.start_soon(watch_of(logs).run)
     other.close()
     assert logs.looks >= MANY
 

@@ -60,20 +60,24 @@ async def test_a_socket_that_is_given_back_during_a_look_ends_nothing(
 ) -> None:
     """The look is at one directory after the other, and a file system may be slow."""
     monkeypatch.setattr(on_demand, "LOOK_AFTER", 0.05)
-    looks, goes_on = threading.Event(), threading.Event()
+    looks, goes_on = threading.Semaphore(0), threading.Event()
+    both, looked = threading.Event(), threading.Event()
     has_file = Listener.has_file
 
     def slow(listener: Listener) -> bool:
-        if listener.vassal == "one":
-            looks.set()
+        if listener.vassal == "one" and both.is_set() and looks.acquire(blocking=False):
+            looked.set()
             assert goes_on.wait(20)
+        elif listener.vassal == "one" and both.is_set():
+            looks.release()  # the next look began when both were listened for
         return has_file(listener)
 
     monkeypatch.setattr(Listener, "has_file", slow)
     async with listening() as demand:
         await demand.listen("one", tmp_path / "a/s")
         await demand.listen("two", tmp_path / "b/s")
-        await trio.to_thread.run_sync(looks.wait, 20)
+        both.set()
+        await trio.to_thread.run_sync(looked.wait, 20)
         demand.sockets.unlisten("two")
         goes_on.set()
         (tmp_path / "a/s").unlink()
