@@ -86,6 +86,8 @@ class Choice:
     def __init__(self) -> None:
         self.made = trio.Event()
         self.decision = Decision("leave")
+        # To adopt and to restore: each makes a journal, and takes it back where it is refused.
+        self.one = trio.Lock()
 
     def check_open(self) -> None:
         """Raises Refused where a request was first."""
@@ -145,6 +147,7 @@ class Estranged:
             daemon_log.in_charge()
             self._keeper.hear()
             nursery.start_soon(notifier.keep_alive)
+            nursery.start_soon(notifier.keep_status, lambda: f"estranged: {self.reason}")
             nursery.start_soon(self._attend_keeper)
             nursery.start_soon(self._look_again)
             answer: control.Answer = partial(self._answer, nursery)
@@ -268,13 +271,15 @@ class Estranged:
 
     async def adopt(self, asked: Asked) -> dict[str, Any]:
         """Go on with the journal as it is, or with a new one. Raises Refused."""
-        try:
-            return await self._adopt(asked)
-        except Refused:
-            if self._missing and self.journal is not None:
-                self.journal.leave()
-                self.journal = None
-            raise
+        async with self._choice.one:
+            self._choice.check_open()
+            try:
+                return await self._adopt(asked)
+            except Refused:
+                if self._missing and self.journal is not None:
+                    self.journal.leave()
+                    self.journal = None
+                raise
 
     async def _adopt(self, asked: Asked) -> dict[str, Any]:
         if self.journal is None and self._missing:
@@ -297,15 +302,17 @@ class Estranged:
         """Go on with a copy of the journal that was lost. Raises Refused."""
         if not isinstance(file, str) or not os.path.isabs(file):
             raise Refused(f"{shown(str(file))[:300]}: give the whole path of a copy")
-        verified = await threads.run_sync(restoring.verify, file, self.path, self.known)
-        refused = journal_files.strange(self.journal, replaced=False)
-        if self._choice.made.is_set():
-            refused = "another request was first"
-        if refused is not None:
-            restoring.discard(verified.staged)
-            raise Refused(refused)
-        self._choice.make(Decision("restore", *asked, verified))
-        return {"after": verified.head.seq, "lost": max(0, self.known.seq - verified.head.seq)}
+        async with self._choice.one:
+            self._choice.check_open()
+            verified = await threads.run_sync(restoring.verify, file, self.path, self.known)
+            refused = journal_files.strange(self.journal, replaced=False)
+            if self._choice.made.is_set():
+                refused = "another request was first"
+            if refused is not None:
+                restoring.discard(verified.staged)
+                raise Refused(refused)
+            self._choice.make(Decision("restore", *asked, verified))
+            return {"after": verified.head.seq, "lost": max(0, self.known.seq - verified.head.seq)}
 
     # After a decision
 

@@ -5,14 +5,16 @@ import shutil
 import threading
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from emperord.daemon.control.caller import Caller
 from emperord.daemon.control.server import Refused
 from emperord.daemon.core.fleet import Fleet
 from emperord.daemon.keeper.link import KeeperLink
-from emperord.daemon.startup import estranged, restoring
+from emperord.daemon.startup import estranged, other_vassals, restoring
 from emperord.daemon.startup.estranged import Decision, Estranged
 from emperord.daemon.startup.identity import Holder
 from emperord.journal.store import Journal
@@ -108,6 +110,12 @@ def test_adopt_is_refused_when_another_file_is_there(tmp_path: Path, copy: Path)
     assert path.read_bytes() == copy.read_bytes()
 
 
+def leave(life: Estranged) -> None:
+    """Let go of its journal, which it has to have."""
+    assert life.journal is not None
+    life.journal.leave()
+
+
 async def test_the_first_request_counts(
     tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,3 +151,79 @@ async def test_the_first_request_counts(
     assert not await trio.Path(staged.staged).exists()
     assert life.journal is not None
     life.journal.leave()
+
+
+async def test_a_second_restore_leaves_the_copy_of_the_first(
+    tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    life = waiting(path, copy)
+    begun, goes_on = threading.Event(), threading.Event()
+    verify = restoring.verify
+
+    def slow(*arguments: Any) -> restoring.Copy:
+        if not begun.is_set():
+            begun.set()
+            assert goes_on.wait(20)
+        return verify(*arguments)
+
+    monkeypatch.setattr(restoring, "verify", slow)
+    told: list[dict[str, Any] | str] = []
+
+    async def restore() -> None:
+        try:
+            told.append(await life.restore(str(copy), (Caller(0), "")))
+        except Refused as refused:
+            told.append(str(refused))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(restore)
+        await trio.to_thread.run_sync(begun.wait, 20)
+        nursery.start_soon(restore)
+        await trio.testing.wait_all_tasks_blocked()
+        goes_on.set()
+    assert told == [
+        {"after": life.known.seq, "lost": 0},
+        "another request was first; ask again in a moment",
+    ]
+    kept = life._choice.decision.copy
+    assert kept is not None
+    assert life.journal is not None
+    restoring.put(kept, str(path), life.journal.opened)
+    life.journal.leave()
+    with Journal.open(str(path)) as restored:
+        assert restored.head == life.known
+
+
+async def test_a_second_adopt_leaves_the_journal_of_the_first(
+    tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = waiting(tmp_path / "journal.db", copy)
+    assert life.journal is not None
+    life.journal.leave()
+    life.journal, life._missing = None, True
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def refusal(*_: object) -> None:
+        if not begun.is_set():
+            begun.set()
+            assert goes_on.wait(20)
+
+    monkeypatch.setattr(other_vassals, "refusal", refusal)
+    refused: list[str] = []
+
+    async def adopt() -> None:
+        try:
+            await life.adopt((Caller(0), ""))
+        except Refused as error:
+            refused.append(str(error))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(adopt)
+        await trio.to_thread.run_sync(begun.wait, 20)
+        nursery.start_soon(adopt)
+        await trio.testing.wait_all_tasks_blocked()
+        goes_on.set()
+    assert refused == ["another request was first; ask again in a moment"]
+    assert life._choice.decision.do == "adopt"
+    leave(life)
