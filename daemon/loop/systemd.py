@@ -88,7 +88,7 @@ class Notifier:
         """Tell the status when it has changed; returns at once without systemd."""
         while self._address:
             self._stale = trio.Event()
-            if (now := status()) != self._told.get("STATUS"):
+            if (now := status()) != self._told.get("STATUS") or self._owed:
                 self.tell(f"STATUS={now}")
             await trio.sleep(_OFTEN)
             if not self._owed:

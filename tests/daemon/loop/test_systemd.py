@@ -54,24 +54,50 @@ def test_a_full_socket_does_not_block(systemd: tuple[str, socket.socket]) -> Non
     assert end.recv(4096) == b"STATUS=0"
 
 
-async def test_a_status_for_which_there_was_no_room_is_told_later(
-    systemd: tuple[str, socket.socket],
-) -> None:
-    address, end = systemd
-    notifier = Notifier({"NOTIFY_SOCKET": address})
+def fill(address: str) -> None:
+    """Have systemd's socket full of others' states."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others:
         others.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while True:
                 others.sendto(b"STATUS=another's", address.replace("@", "\0"))
+
+
+async def test_a_status_for_which_there_was_no_room_is_told_later(
+    systemd: tuple[str, socket.socket],
+) -> None:
+    address, end = systemd
+    notifier = Notifier({"NOTIFY_SOCKET": address})
+    fill(address)
     notifier.tell("READY=1", "STATUS=3 ready")
+    for number in range(10):
+        notifier.tell(f"STATUS={number}")  # the last one counts
+        notifier.tell("WATCHDOG=1")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(notifier.keep_status, lambda: "paused")
         await trio.testing.wait_all_tasks_blocked()
         said = await trio.to_thread.run_sync(heard_until, end, "STATUS=paused")
         nursery.cancel_scope.cancel()
     ours = [each for each in said if each != "STATUS=another's"]
-    assert ours == ["READY=1", "STATUS=3 ready", "STATUS=paused"]
+    assert ours == ["READY=1", "STATUS=3 ready", "WATCHDOG=1", "STATUS=paused"]
+
+
+async def test_a_status_that_was_not_told_and_is_over_is_not_told(
+    systemd: tuple[str, socket.socket],
+) -> None:
+    address, end = systemd
+    notifier = Notifier({"NOTIFY_SOCKET": address})
+    notifier.tell("STATUS=3 ready")
+    fill(address)
+    notifier.tell("STATUS=paused")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(notifier.keep_status, lambda: "3 ready")
+        await trio.testing.wait_all_tasks_blocked()
+        said: list[str] = []
+        while said.count("STATUS=3 ready") < 2:
+            said += await trio.to_thread.run_sync(heard_until, end, "STATUS=3 ready")
+        nursery.cancel_scope.cancel()
+    assert "STATUS=paused" not in said
 
 
 async def test_feeds_the_watchdog_twice_an_interval(systemd: tuple[str, socket.socket]) -> None:
