@@ -5,6 +5,7 @@ a rejection or a change that waits, so those texts are kept.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from ...journal.chain import digest
 from ...journal.events import Announced, Rejected, Restored, Spec
@@ -16,6 +17,9 @@ from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..core.spec_order import in_order
 from .deferred import Deferred, Source
+
+_SELDOM: Final = 3600 * 10**9  # ns between two records that changes of an account wait
+_MOST_TOLD: Final = 10_000  # accounts of which that is known
 
 
 class Announcer:
@@ -31,6 +35,7 @@ class Announcer:
         self.altered = set(altered)
         self.deferred = Deferred()
         self._held_back: dict[str, dict[str, bytes]] = {}  # url -> name -> text
+        self._told: dict[tuple[str, str], int] = {}  # when changes of an account waited
         self._now = 0
         self._first = False  # the observation is the first listing of its source
         self._due: dict[str, int] = {}  # by account, the cost of drafts that are not folded yet
@@ -39,9 +44,9 @@ class Announcer:
         """The announcements that follow are of this moment. A first listing has no budget."""
         self._now, self._due, self._first = now, {}, first
 
-    def begin_listing(self, url: str, listing: c.Listing) -> None:
-        """Forget vassals of the source that it does not list any more."""
-        self.deferred.keep(url, listing)
+    def begin_listing(self, fleet: Fleet, url: str, listing: c.Listing) -> None:
+        """Forget vassals and changes of the source that it does not list any more."""
+        self.deferred.keep(url, listing, fleet)
         held_back = self._held_back.get(url, {})
         for name in held_back.keys() - listing.seen.keys():
             del held_back[name]
@@ -89,7 +94,7 @@ class Announcer:
         over = not free and budget.is_over(fleet, account, self._now, more=due)
         if over and self._must_wait(fleet, account, spec, text):
             self.hold_back(url, name, seen)
-            if self.deferred.add(source, name, seen, account):
+            if self.deferred.add(source, name, seen, account) and self._may_tell(url, account):
                 reason = Rejected(name=shown(account), reason=budget.SPENT)
                 drafts.append(Draft("observation_rejected", reason, url))
             return False
@@ -108,6 +113,20 @@ class Announcer:
             spec=in_order(spec), change=change, cost=cost, over_budget=unrecorded, bound=bound
         )
         drafts.append(Draft(kind, body, url, name))
+        return True
+
+    def _may_tell(self, url: str, account: str) -> bool:
+        """Whether to record that changes of an account wait.
+
+        Not each time: a source may take a change back and make it again without end.
+        """
+        told = self._told.get((url, account))
+        if told is not None and self._now - told < _SELDOM:
+            return False
+        self._told.pop((url, account), None)
+        if len(self._told) >= _MOST_TOLD:
+            del self._told[next(iter(self._told))]
+        self._told[url, account] = self._now
         return True
 
     def _new_text(self, fleet: Fleet, url: str, name: str, seen: c.Seen) -> bytes | None:

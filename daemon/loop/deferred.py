@@ -12,6 +12,7 @@ import msgspec
 import trio
 
 from ...monitors import contract as c
+from ..core.fleet import Fleet
 
 _MOST: Final = 1000  # vassals of one source
 
@@ -66,10 +67,12 @@ class Deferred:
             if not self._counts[url, change.account]:
                 del self._counts[url, change.account]
 
-    def keep(self, url: str, names: c.Listing) -> None:
-        """Drop the vassals of a source that are not in its listing."""
-        for name in self._changes.get(url, {}).keys() - names.seen.keys():
-            self.drop(url, name)
+    def keep(self, url: str, listing: c.Listing, fleet: Fleet) -> None:
+        """Drop the changes of a source that its listing does not have any more."""
+        for name in list(self._changes.get(url, ())):
+            vassal, seen = fleet.vassals.get(name), listing.seen.get(name)
+            if seen is None or (vassal is not None and vassal.spec == seen.spec):
+                self.drop(url, name)
 
     def all(self) -> list[tuple[Source, c.Touched]]:
         """All changes that wait."""

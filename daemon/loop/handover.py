@@ -12,7 +12,7 @@ from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..host import threads
 from . import ports
-from .turn import Tell
+from .turn import Input, Tell
 
 log = logging.getLogger("emperor")
 
@@ -23,14 +23,16 @@ class Handover:
     """Whether and to whom this daemon leaves its vassals.
 
     ``renewing``: it is to be replaced. ``succeeded``: the daemon of another keeper has them.
+    ``rest`` is an input of what only this daemon knows. It is durable before anything is left.
     """
 
-    def __init__(self, host: ports.Host, keeper: ports.Keeper, tell: Tell) -> None:
+    def __init__(self, host: ports.Host, keeper: ports.Keeper, tell: Tell, rest: Input) -> None:
         self.renewing = False
         self.succeeded = False
         self._host = host
         self._keeper = keeper
         self._tell = tell
+        self._rest = rest
 
     def may_leave(self) -> bool:
         """Whether the daemon is to be replaced, and a keeper holds the vassals meanwhile."""
@@ -42,6 +44,7 @@ class Handover:
     async def renew(self) -> None:
         """Leave, so that the keeper starts the next daemon."""
         await trio.sleep(_FAREWELL)
+        await self._tell(self._rest)
         await self._leave()
 
     def give_way(self, nursery: trio.Nursery) -> socket.socket:
@@ -53,6 +56,7 @@ class Handover:
     async def hand_over(self, channel: socket.socket) -> None:
         """Hand everything over to the successor at the other end; leave when it has it."""
         with channel:
+            await self._tell(self._rest)
             async with self._host.no_spawns():
                 entrusted = dict(self._keeper.entrusted)
                 if await threads.run_sync(takeover.hand_over, channel, entrusted):

@@ -77,7 +77,7 @@ class Listings:
         url = source.url
         first = url not in self._listed
         before = self._rejections.begin_listing(url)
-        self._announcer.begin_listing(url, listing)
+        self._announcer.begin_listing(fleet, url, listing)
         doubted, missing = self.doubts.of_listing(fleet, url, listing)
         self._begin(fleet, first)
         drafts += doubted

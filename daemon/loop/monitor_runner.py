@@ -87,11 +87,11 @@ class MonitorRunner:
         }
 
     def _translated(
-        self, fleet: Fleet, source: Source, seen: contract.Observation
+        self, fleet: Fleet, source: Source, seen: contract.Observation, *, free: bool = False
     ) -> Iterator[Draft | None]:
         """The events of an observation. An error that is about no vassal is the source's outage."""
         try:
-            yield from self._observer.translate(fleet, source, seen)
+            yield from self._observer.translate(fleet, source, seen, free=free)
         except Exception as error:
             log.error(
                 "%s: the daemon met an error in its news: %s", source.url, failures.describe(error)
@@ -102,20 +102,27 @@ class MonitorRunner:
 
     async def try_deferred(self) -> None:
         """Take changes that wait for room in the budget of their account."""
-
-        def meaning(fleet: Fleet) -> Iterable[Draft | None]:
-            for source, touched in self._observer.deferred.all():
-                yield None
-                # An observation that waits in the input queue is newer.
-                waits = self._observer.deferred.has(source.url, touched)
-                if waits and not self._input_queue.has_of(source.url):
-                    yield from self._translated(fleet, source, touched)
-
         while True:
             await self._observer.deferred.wait()
             await trio.sleep(_ROOM)
             if self._observer.deferred:
-                await self._tell(meaning)
+                await self._tell(self._deferred)
+
+    def take_deferred(self, fleet: Fleet) -> Iterator[Draft | None]:
+        """An input: all changes that wait for room, as the daemon is about to leave.
+
+        A source that announces each change once would not tell the next daemon. One that lists its
+        vassals would, and its first listing needs no room either.
+        """
+        return self._deferred(fleet, free=True)
+
+    def _deferred(self, fleet: Fleet, *, free: bool = False) -> Iterator[Draft | None]:
+        for source, touched in self._observer.deferred.all():
+            yield None
+            # An observation that waits in the input queue is newer.
+            waits = self._observer.deferred.has(source.url, touched)
+            if waits and not self._input_queue.has_of(source.url):
+                yield from self._translated(fleet, source, touched, free=free)
 
 
 _SINGLE: Final = (contract.Touched, contract.Vanished, contract.Destroyed, contract.Refused)

@@ -82,9 +82,9 @@ class Observer:
         return self._announcer.size
 
     def translate(
-        self, fleet: Fleet, source: Source, seen: c.Observation
+        self, fleet: Fleet, source: Source, seen: c.Observation, *, free: bool = False
     ) -> Iterator[Draft | None]:
-        """The events of an observation, none if it has nothing new.
+        """The events of an observation, none if it has nothing new. A ``free`` one has no budget.
 
         They are to be folded as they come. After a None, others may be folded before what follows.
         """
@@ -93,25 +93,13 @@ class Observer:
                 yield Draft("monitor_failed", Failed(reason=seen.reason), source.url)
             return
         drafts: list[Draft] = []
-        self._begin(fleet)
+        self._begin(fleet, first=free)
         if source.url in fleet.outages:
             drafts.append(Draft("monitor_recovered", Empty(), source.url))
         if isinstance(seen, c.Listing):
             yield from self._listed(fleet, source, seen, drafts)
         else:
             self._announced(fleet, source, seen, drafts)
-            yield from drafts
-
-    def take_deferred(self, fleet: Fleet) -> Iterator[Draft | None]:
-        """An input: all changes that wait for room in a budget, as the daemon leaves.
-
-        A source that announces each change once would not tell the next daemon. One that lists its
-        vassals would: a first listing needs no room either.
-        """
-        for source, touched in self.deferred.all():
-            drafts: list[Draft] = []
-            self._begin(fleet, first=True)
-            self._announced(fleet, source, touched, drafts)
             yield from drafts
 
     def _listed(
@@ -215,8 +203,12 @@ class Observer:
                 self._rejections.reject(url, name, reason, drafts, before, name)
             elif change:
                 self._announce(fleet, source, name, seen, change, drafts, "vassal_changed")
-        elif name in self.altered and seen.content is not None:
-            self._announcer.restore(fleet, seen.content, drafts)
+            else:
+                self._announcer.deferred.drop(url, name)
+        else:
+            self._announcer.deferred.drop(url, name)  # the source took that back
+            if name in self.altered and seen.content is not None:
+                self._announcer.restore(fleet, seen.content, drafts)
 
     def _claim(
         self,

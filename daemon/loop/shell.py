@@ -104,7 +104,6 @@ class Shell:
         self._jumps = jumps.JumpWatch(clock, self.tell)
         self._heartbeats = Heartbeats(fleet, host, self.tell)
         self._news = VassalNews(fleet, host, self.tell)
-        self.handover = Handover(host, self._keeper, self.tell)
         self.view = View(
             fleet, self._recorder, self._requests, self._observer, clock, self._jumps, host,
             self._keeper, witness,
@@ -114,6 +113,8 @@ class Shell:
             fleet, self._observer, self._input_queue, self.tell, self._first_look
         )
         self._watching = Watching(monitors, self._recorder, host, self.tell)
+        self._rest = monitors.take_deferred
+        self.handover = Handover(host, self._keeper, self.tell, self._rest)
         self.signals = Signals(self.view, signals, notifier, self.tell, self.handover.renew)
 
     # The whole life
@@ -208,13 +209,11 @@ class Shell:
                 await self._turn([given for given, _ in asked], requests=True)
             for _, done in asked:
                 done.set()
-        rest = self._observer.take_deferred
         if self.handover.renewing:
-            await self._turn([rest])
             log.info("leaving the vassals to the daemon that replaces this one")
             return
         stopped = Draft("daemon_stopped", Empty())
-        await self._turn([rest, self._pending.checkpoint, lambda _: [stopped]])
+        await self._turn([self._rest, self._pending.checkpoint, lambda _: [stopped]])
         await self._host.unlisten_all()
         await self.view.witness.end()
         log.info("stopped")

@@ -178,3 +178,27 @@ def test_a_source_that_makes_up_names_has_its_rejections_counted(world: World) -
     world.now += HOUR
     assert world.see(Refused("bad", "no name")) == ["observation_rejected"]
     assert world.observer.uncounted == {}
+
+
+@pytest.mark.parametrize("how", ["announced", "listed", "listed as it is known"])
+def test_a_change_that_its_source_takes_back_waits_no_longer(how: str) -> None:
+    world = World()
+    first = seen(b"one", path=None)
+    world.see(Touched("a.ini", first))
+    world.spend(2 * BUDGET)
+    assert world.see(Touched("a.ini", seen(b"two", path=None))) == ["observation_rejected"]
+    assert world.observer.deferred
+    if how == "listed as it is known":
+        first = Seen(world.fleet.vassals["a.ini"].spec)
+    assert (
+        world.see(Touched("a.ini", first) if how == "announced" else Listing({"a.ini": first}))
+        == []
+    )
+    assert not world.observer.deferred
+    # To change it back and forth is told once in an hour.
+    for _ in range(3):
+        assert world.see(Touched("a.ini", seen(b"two", path=None))) == []
+        assert world.observer.deferred
+        assert world.see(Touched("a.ini", first)) == []
+    world.now += HOUR
+    assert world.see(Touched("a.ini", seen(b"two", path=None))) == ["observation_rejected"]
