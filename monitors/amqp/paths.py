@@ -92,6 +92,7 @@ class Paths:
         self._missing: dict[str, float] = {}  # path -> since when, in trio's time
         self._steps: dict[Step, set[str]] = {}  # which paths lead past a name in a directory
         self._pending: set[str] = set()  # to be looked for next
+        self._slow: set[str] = set()  # those at which the last look hung
         self._next = -math.inf  # when all paths are looked at again
         self._added = trio.Event()
 
@@ -110,6 +111,7 @@ class Paths:
         self._watched.pop(path, None)
         self._missing.pop(path, None)
         self._pending.discard(path)
+        self._slow.discard(path)
 
     async def watch(self) -> None:
         """Tell of files that go, until cancelled."""
@@ -153,41 +155,55 @@ class Paths:
             await trio.sleep(PAUSE)  # events of other files come in bursts
 
     async def _check(self, paths: set[str], *, all_of_them: bool) -> None:
-        """Look for these files, and tell of those that are gone."""
+        """Look for these files, and tell of those that are gone.
+
+        One on a file system that does not answer is looked for with all of them again, soon. It is
+        the last of them then, so that it keeps no result of others back.
+        """
         self._pending -= paths
-        asked = {path: self._watched[path] for path in paths & self._watched.keys()}
-        lacks: dict[str, MissingStep] = {}
+        wanted = sorted(paths & self._watched.keys(), key=self._slow.__contains__)
+        asked = {path: self._watched[path] for path in wanted}
+        begun: list[str] = []
         ways: dict[str, tuple[Step, ...]] = {}
+        lacks: dict[str, MissingStep] = {}
 
         def search() -> None:
             directories: set[str] = set()
             with self._watches:
                 for path, watched in asked.items():
                     self._runner.beat()
+                    begun.append(path)
                     # Watched before it is looked for, so that no end falls in between.
-                    ways[path] = trail("/", path)
-                    for directory in {directory for directory, _ in ways[path]} - directories:
+                    way = trail("/", path)
+                    for directory in {directory for directory, _ in way} - directories:
                         directories.add(directory)
                         self._watches.add(directory, watches.NAMES)
                     lack = self._missing_step(path, watched.mount)
                     if lack is not None:
                         lacks[path] = lack
+                    ways[path] = way
                 if all_of_them:
                     self._watches.keep(directories)
 
         if (asked or all_of_them) and not await self._try(search):
-            self._pending.update(asked.keys() & self._watched.keys())  # they are not looked for yet
-            return
+            ways, lacks = dict(ways), dict(lacks)  # the thread goes on with the others
+            slow = begun[-1:]
+            self._slow.update(slow)
+            self._pending.update(asked.keys() - ways.keys() - set(slow))
+            self._next = min(self._next, trio.current_time() + PATIENCE)
+            all_of_them = False
         if all_of_them:
             self._steps = {}
         for path, way in ways.items():
+            self._slow.discard(path)
             for step in way:
                 self._steps.setdefault(step, set()).add(path)
-        for path in asked.keys() - lacks.keys():
+        for path in ways.keys() - lacks.keys():
             self._missing.pop(path, None)
             asked[path].doubted = False
-        if lacks:
-            await self._say(lambda: self._conclude(asked, lacks))
+        found = {path: lacks[path] for path in ways.keys() & lacks.keys()}
+        if found:
+            await self._say(lambda: self._conclude(asked, found))
 
     def _missing_step(self, path: str, mount: str) -> MissingStep | None:
         try:

@@ -1,5 +1,6 @@
 """Announced files whose file system does not answer at first."""
 
+import errno
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -31,6 +32,19 @@ class Noted(Paths):
         return ended
 
 
+class Said:
+    """Observations that the paths tell."""
+
+    def __init__(self) -> None:
+        self.all: list[Observation] = []
+        self.gone = trio.Event()
+
+    async def say(self, found: Callable[[], Iterable[Observation]]) -> None:
+        self.all.extend(found())
+        if self.all:
+            self.gone.set()
+
+
 async def test_a_file_whose_look_hung_is_watched_when_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,15 +59,8 @@ async def test_a_file_whose_look_hung_is_watched_when_it_ends(
 
     monkeypatch.setattr(paths, "status", slow)
     monkeypatch.setattr(paths, "PATIENCE", 0.2)
-    said: list[Observation] = []
-    gone = trio.Event()
-
-    async def say(found: Callable[[], Iterable[Observation]]) -> None:
-        said.extend(found())
-        if said:
-            gone.set()
-
-    watched = Noted({str(file): ""}, MonitorOptions(freq=NEVER), "amqp", say)
+    said = Said()
+    watched = Noted({str(file): ""}, MonitorOptions(freq=NEVER), "amqp", said.say)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watched.watch)
         await watched.gave_up.wait()
@@ -61,6 +68,39 @@ async def test_a_file_whose_look_hung_is_watched_when_it_ends(
         for _ in range(2):
             assert await trio.to_thread.run_sync(partial(looks.acquire, timeout=20))
         file.unlink()
-        await gone.wait()
+        await said.gone.wait()
         nursery.cancel_scope.cancel()
-    assert said == [Vanished(str(file), "the file is gone")]
+    assert said.all == [Vanished(str(file), "the file is gone")]
+
+
+async def test_a_file_whose_look_hangs_each_time_keeps_no_other_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at it takes longer than the patience, and fails then."""
+    known = [tmp_path / name / "a.ini" for name in ("slow", "before", "after")]
+    for file in known:
+        file.parent.mkdir()
+        file.write_text("one")
+    passes = threading.Event()
+
+    def slow(path: str, **named: Any) -> Any:
+        if path == str(known[0]):
+            passes.wait(0.4)
+            raise OSError(errno.EIO, "it does not answer")
+        return status(path, **named)
+
+    monkeypatch.setattr(paths, "status", slow)
+    monkeypatch.setattr(paths, "PATIENCE", 0.2)
+    said = Said()
+    announced = {str(file): "" for file in known[:2]}
+    watched = Noted(announced, MonitorOptions(freq=NEVER), "amqp", said.say)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watched.watch)
+        await watched.gave_up.wait()
+        watched.add(str(known[2]), "")
+        for file in known[1:]:
+            file.unlink()
+            await said.gone.wait()
+            assert said.all == [Vanished(str(file), "the file is gone")]
+            said.all, said.gone = [], trio.Event()
+        nursery.cancel_scope.cancel()
