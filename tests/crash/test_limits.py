@@ -78,17 +78,25 @@ def kill_leader(daemon: Daemon, vassal: str) -> None:
     until(lambda: not processes.alive(pid), "the vassal dies")
 
 
-def keep_a_thread(daemon: Daemon, vassal: str) -> None:
-    """Have it look at a file until it has a thread more than its own and that of its deaths.
+def keep_threads(daemon: Daemon, vassal: str) -> None:
+    """Have it look at a file until it has two threads to spare: for a look, and for an append.
 
-    Such a thread stays for ten seconds, and the next look is made by it.
+    Such a thread stays for ten seconds. A source that gets none begins anew, and needs more.
     """
 
-    def has_one() -> bool:
+    def has_them() -> bool:
         os.utime(daemon.vassals / vassal)
-        return len(os.listdir(f"/proc/{daemon.pid}/task")) > 2
+        threads = [name_of(each) for each in Path(f"/proc/{daemon.pid}/task").iterdir()]
+        return len([name for name in threads if name.startswith("Trio thread")]) >= 2
 
-    daemon.until(has_one, "it has a thread to spare")
+    daemon.until(has_them, "it has threads to spare")
+
+
+def name_of(thread: Path) -> str:
+    try:
+        return (thread / "comm").read_text()
+    except OSError:  # it has ended meanwhile
+        return ""
 
 
 def end_well(daemon: Daemon) -> None:
@@ -141,7 +149,7 @@ def test_when_no_process_can_be_had_it_is_tried_again(commoner: Common) -> None:
     names = write(commoner, 2)
     commoner.start()
     ready(commoner, names)
-    keep_a_thread(commoner, "v1.ini")
+    keep_threads(commoner, "v1.ini")
     commoner.limit_processes(1)
     names = write(commoner, 4)
     failed = commoner.event("spawn_failed", "v3.ini", fault="resources")
