@@ -257,6 +257,7 @@ class Host(Reports):
         spec = vassal.running
         if vassal.listens and spec is not None and spec.socket is not None:
             how = terms(spec, self._policy())
+            self._on_demand.ignore_clients(vassal.name)
             self._on_demand.listen(vassal.name, spec.socket, how, self._on_demand.unwatch)
 
     def _listen(self, vassal: Vassal) -> None:

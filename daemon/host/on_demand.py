@@ -141,6 +141,12 @@ class OnDemand:
         """Have a vassal that listens started, or taken over."""
         self._tell(Draft("connection_waiting", Empty(), None, vassal))
 
+    def ignore_clients(self, vassal: str) -> None:
+        """Report none from now on, if it is listened for."""
+        listener = self.listeners.get(vassal)
+        if listener is not None:
+            self.unwatch(listener)
+
     def unwatch(self, listener: Listener) -> None:
         """Report no client of it: they wait until there is an order to listen again."""
         self._unwatch(listener.socket.fileno())

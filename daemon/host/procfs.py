@@ -246,11 +246,6 @@ class Processes(NamedTuple):
     tagged: dict[int, list[int]]  # by tag: those that replaced their environment
     others: dict[int, list[int]]  # by session: those with neither
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is none."""
-        return not (self.marked or self.tagged or self.others)
-
     def of(self, mark: str) -> list[int]:
         """The pids of an attempt, by its mark."""
         tagged = self.tagged.get(limit_tag(mark), []) if self.tagged else []

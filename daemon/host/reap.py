@@ -101,8 +101,6 @@ class ProcessTrees:
             seen = await self._orphans()
         except Exception:  # out of descriptors, or a bug: ``end`` meets it again, one by one
             return set(processes)
-        if seen.is_empty:
-            return set()  # all that they left would be among the orphans
         return {each for each in processes if _may_be_left(seen, each)}
 
     async def _strays(self, process: Process) -> list[int]:

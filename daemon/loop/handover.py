@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Final
 
 import trio
@@ -12,6 +12,7 @@ from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..host import threads
 from . import ports
+from .input_queue import BarrierInput
 from .turn import Input, Tell
 
 log = logging.getLogger("emperor")
@@ -23,7 +24,7 @@ class Handover:
     """Whether and to whom this daemon leaves its vassals.
 
     ``renewing``: it is to be replaced. ``succeeded``: the daemon of another keeper has them.
-    ``rest`` is an input of what only this daemon knows. It is durable before anything is left.
+    ``rest`` is an input of what only this daemon knows: it is the last to become durable.
     """
 
     def __init__(self, host: ports.Host, keeper: ports.Keeper, tell: Tell, rest: Input) -> None:
@@ -44,7 +45,6 @@ class Handover:
     async def renew(self) -> None:
         """Leave, so that the keeper starts the next daemon."""
         await trio.sleep(_FAREWELL)
-        await self._tell(self._rest)
         await self._leave()
 
     def give_way(self, nursery: trio.Nursery) -> socket.socket:
@@ -56,7 +56,6 @@ class Handover:
     async def hand_over(self, channel: socket.socket) -> None:
         """Hand everything over to the successor at the other end; leave when it has it."""
         with channel:
-            await self._tell(self._rest)
             async with self._host.no_spawns():
                 entrusted = dict(self._keeper.entrusted)
                 if await threads.run_sync(takeover.hand_over, channel, entrusted):
@@ -64,8 +63,8 @@ class Handover:
                     await self._leave()
 
     async def _leave(self) -> None:
-        def leave(_: Fleet) -> Iterable[Draft]:
+        def leave(fleet: Fleet) -> Iterator[Draft | None]:
+            yield from self._rest(fleet)
             self.renewing = True
-            return ()
 
-        await self._tell(leave)
+        await self._tell(BarrierInput(leave))

@@ -112,16 +112,17 @@ class MonitorRunner:
         """An input: all changes that wait for room, as the daemon is about to leave.
 
         A source that announces each change once would not tell the next daemon. One that lists its
-        vassals would, and its first listing needs no room either.
+        vassals would, and its first listing needs no room either. An observation that waits behind
+        this is lost, as its sender is not told that it is durable.
         """
         return self._deferred(fleet, free=True)
 
     def _deferred(self, fleet: Fleet, *, free: bool = False) -> Iterator[Draft | None]:
         for source, touched in self._observer.deferred.all():
             yield None
-            # An observation that waits in the input queue is newer.
             waits = self._observer.deferred.has(source.url, touched)
-            if waits and not self._input_queue.has_of(source.url):
+            # An observation that waits in the input queue is newer.
+            if waits and (free or not self._input_queue.has_of(source.url)):
                 yield from self._translated(fleet, source, touched, free=free)
 
 

@@ -157,8 +157,8 @@ class Paths:
     async def _check(self, paths: set[str], *, all_of_them: bool) -> None:
         """Look for these files, and tell of those that are gone.
 
-        One on a file system that does not answer is looked for with all of them again, soon. It is
-        the last of them then, so that it keeps no result of others back.
+        One on a slow file system is looked for with all of them again, soon. It is the last of them
+        then, so that it keeps no result of others back. While its look hangs, there is no other.
         """
         self._pending -= paths
         wanted = sorted(paths & self._watched.keys(), key=self._slow.__contains__)
@@ -187,9 +187,9 @@ class Paths:
 
         if (asked or all_of_them) and not await self._try(search):
             ways, lacks = dict(ways), dict(lacks)  # the thread goes on with the others
-            slow = begun[-1:]
+            slow = set(begun[-1:]) & self._watched.keys()
             self._slow.update(slow)
-            self._pending.update(asked.keys() - ways.keys() - set(slow))
+            self._pending.update((asked.keys() & self._watched.keys()) - ways.keys() - slow)
             self._next = min(self._next, trio.current_time() + PATIENCE)
             all_of_them = False
         if all_of_them:

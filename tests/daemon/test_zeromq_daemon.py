@@ -1,10 +1,13 @@
 """zmq:// in a whole daemon: inline vassals under real uWSGI, restarts, garbage."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -50,6 +53,27 @@ def test_check_reaches_it_while_a_daemon_runs(daemon: Daemon, endpoint: str) -> 
     daemon.stop()
 
 
+@contextmanager
+def busy(endpoint: str) -> Iterator[None]:
+    """The source announces another vassal's changes in this block, one after the other."""
+    ends = threading.Event()
+
+    def announce() -> None:
+        with Pusher(endpoint) as pusher:
+            for number in itertools.count():
+                pusher.touch("busy.ini", f"{program('sleep', '1000')}; {number}\n")
+                if ends.wait(0.002):
+                    return
+
+    thread = threading.Thread(target=announce)
+    thread.start()
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join()
+
+
 @pytest.mark.parametrize("how", ["stop", "upgrade"])
 def test_a_change_that_waits_for_room_is_not_lost_when_the_daemon_leaves(
     make_emperor: MakeEmperor, endpoint: str, pusher: Pusher, how: str
@@ -67,13 +91,16 @@ def test_a_change_that_waits_for_room_is_not_lost_when_the_daemon_leaves(
     rejected = emperor.event("observation_rejected")
     assert "budget" in rejected.body["reason"]
     assert emperor.events("vassal_changed") == []
-    if how == "stop":
-        emperor.stop()
-    else:
-        seq = emperor.last_seq()
-        assert emperor.ctl("upgrade").returncode == 0
-        emperor.next_ready(seq)
+    with busy(endpoint):
+        emperor.event("vassal_changed", "busy.ini", count=2)
+        if how == "stop":
+            emperor.stop()
+        else:
+            seq = emperor.last_seq()
+            assert emperor.ctl("upgrade").returncode == 0
+            emperor.next_ready(seq)
     changed = emperor.event("vassal_changed", "a.ini")
+    assert len(emperor.events("vassal_changed", "a.ini")) == 1
     assert changed.body["spec"]["config"] == digest(text("second").encode())
     if how == "upgrade":
         emperor.phase("a.ini", "ready")

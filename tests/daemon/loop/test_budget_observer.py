@@ -4,21 +4,34 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import pytest
+import trio
+from emperord.daemon.control.first_look import FirstLook
 from emperord.daemon.core import budget
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Fleet
 from emperord.daemon.core.fold import fold
 from emperord.daemon.core.rules import RULES
 from emperord.daemon.loop.deferred import Source
+from emperord.daemon.loop.input_queue import InputQueue, SourceInput
+from emperord.daemon.loop.monitor_runner import MonitorRunner
 from emperord.daemon.loop.observer import Observer
 from emperord.journal.chain import digest
-from emperord.journal.events import Announced, DaemonStarted, Empty, Event, Rejected, Spec
+from emperord.journal.events import (
+    Announced,
+    DaemonStarted,
+    Empty,
+    Event,
+    Gone,
+    Rejected,
+    Spec,
+)
 from emperord.journal.policy import Policy
 from emperord.monitors.contract import Destroyed, Listing, Observation, Refused, Seen, Touched
 
 BUDGET: Final = 1 << 20
 TEXT: Final = 1 << 16
 URL: Final = "dir:///v"
+OTHER: Final = "dir:///other"  # given before it
 HOUR: Final = 3600 * 10**9
 
 
@@ -34,7 +47,7 @@ class World:
         self.texts: dict[str, bytes] = {}
         policy = Policy(record_budget=BUDGET, tyrant=True)
         started = DaemonStarted(
-            version="0", boot="b", pid=1, policy=policy, monitors=(URL,), rules=RULES
+            version="0", boot="b", pid=1, policy=policy, monitors=(OTHER, URL), rules=RULES
         )
         self.fold([Draft("daemon_started", started), Draft("daemon_ready", Empty())])
 
@@ -202,3 +215,42 @@ def test_a_change_that_its_source_takes_back_waits_no_longer(how: str) -> None:
         assert world.see(Touched("a.ini", first)) == []
     world.now += HOUR
     assert world.see(Touched("a.ini", seen(b"two", path=None))) == ["observation_rejected"]
+
+
+@pytest.mark.parametrize("why", ["too long", "another's", "ts"])
+def test_a_change_waits_no_longer_when_a_newer_one_is_rejected(why: str) -> None:
+    world = World()
+    world.see(Touched("a.ini", seen(b"one", path=None)))
+    world.spend(2 * BUDGET)
+    assert world.see(Touched("a.ini", seen(b"two", ts=2, path=None))) == ["observation_rejected"]
+    source = Source(URL, trusts_content=why != "ts")
+    newer = seen(b"x" * (1 << 20) if why == "too long" else b"three", path=None)
+    if why == "another's":
+        moved = Announced(spec=seen(b"one", path=None).spec)
+        world.fold([Draft("vassal_removed", Gone(reason=""), URL, "a.ini")])
+        world.fold([Draft("vassal_added", moved, OTHER, "a.ini")])
+    world.fold(world.observer.translate(world.fleet, source, Touched("a.ini", newer)))
+    assert world.events[-1].kind == "observation_rejected"
+    assert "budget" not in world.last.reason
+    assert not world.observer.deferred
+
+
+def test_changes_that_wait_are_taken_at_the_end_beside_other_news_of_their_source() -> None:
+    world = World()
+    world.see(Touched("a.ini", seen(b"one", path=None)))
+    world.spend(2 * BUDGET)
+    assert world.see(Touched("a.ini", seen(b"two", path=None))) == ["observation_rejected"]
+    queue = InputQueue(lambda given: iter(given(world.fleet)))
+    fleet, observer = world.fleet, world.observer
+    monitors = MonitorRunner(fleet, observer, queue, not_told, FirstLook())
+    source = Source(URL, True)
+    news = Touched("b.ini", seen(b"b", uid=7))
+    queue.put(SourceInput(URL, lambda _: observer.translate(fleet, source, news)), trio.Event())
+    queue.put(monitors.take_deferred, trio.Event())
+    queue.take(lambda draft: world.fold([draft]))
+    assert [event.vassal for event in world.events[-2:]] == ["b.ini", "a.ini"]
+    assert not world.observer.deferred
+
+
+async def not_told(*_: object) -> None:
+    raise AssertionError("nothing is told here")
