@@ -144,7 +144,7 @@ def test_an_address_on_demand_stays_open_and_a_client_starts_nothing(
     (emperor.vassals / "a.ini.socket").write_text(f"{address}\n")
     emperor.put("a.ini", SLEEPER)
     emperor.start()
-    emperor.phase("a.ini", "listening")
+    emperor.until(lambda: clients.listened_at(address), "it is listened for")
     assert emperor.ctl(*KEEP, "a.ini").returncode == 0
     with clients.dial(address):
         emperor.restart()
