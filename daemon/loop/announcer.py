@@ -37,12 +37,12 @@ class Announcer:
         self._held_back: dict[str, dict[str, bytes]] = {}  # url -> name -> text
         self._told: dict[tuple[str, str], int] = {}  # when changes of an account waited
         self._now = 0
-        self._first = False  # the observation is the first listing of its source
+        self._free = False
         self._due: dict[str, int] = {}  # by account, the cost of drafts that are not folded yet
 
-    def begin(self, now: int, *, first: bool) -> None:
-        """The announcements that follow are of this moment. A first listing has no budget."""
-        self._now, self._due, self._first = now, {}, first
+    def begin(self, now: int, *, free: bool) -> None:
+        """The announcements that follow are of this moment. Those that are free have no budget."""
+        self._now, self._due, self._free = now, {}, free
 
     def begin_listing(self, fleet: Fleet, url: str, listing: c.Listing) -> None:
         """Forget vassals and changes of the source that it does not list any more."""
@@ -89,7 +89,7 @@ class Announcer:
         url, spec = source.url, seen.spec
         text = self._new_text(fleet, url, name, seen)
         account = budget.account_of(fleet.policy, name, spec)
-        free = fleet.policy.record_budget == 0 or self._first
+        free = fleet.policy.record_budget == 0 or self._free
         due = self._due.get(account, 0)
         over = not free and budget.is_over(fleet, account, self._now, more=due)
         if over and self._must_wait(fleet, account, spec, text):

@@ -10,10 +10,11 @@ import trio
 from ..control import takeover
 from ..core.draft import Draft
 from ..core.fleet import Fleet
-from ..host import threads
+from ..host import failures, threads
 from . import ports
 from .input_queue import BarrierInput
-from .turn import Input, Tell
+from .monitor_runner import MonitorRunner
+from .turn import Tell
 
 log = logging.getLogger("emperor")
 
@@ -24,28 +25,31 @@ class Handover:
     """Whether and to whom this daemon leaves its vassals.
 
     ``renewing``: it is to be replaced. ``succeeded``: the daemon of another keeper has them.
-    ``rest`` is an input of what only this daemon knows: it is the last to become durable.
+    ``monitors`` know changes that are not recorded yet. Those become durable with the leave.
     """
 
-    def __init__(self, host: ports.Host, keeper: ports.Keeper, tell: Tell, rest: Input) -> None:
+    def __init__(
+        self, host: ports.Host, keeper: ports.Keeper, tell: Tell, monitors: MonitorRunner
+    ) -> None:
         self.renewing = False
         self.succeeded = False
         self._host = host
         self._keeper = keeper
         self._tell = tell
-        self._rest = rest
+        self._monitors = monitors
 
     def may_leave(self) -> bool:
         """Whether the daemon is to be replaced, and a keeper holds the vassals meanwhile."""
         if self.renewing and not self.succeeded and not self._keeper.alive:
             log.error("not leaving to be replaced: the keeper died, and would hold no vassal")
             self.renewing = False
+            self._monitors.stay()
         return self.renewing
 
     async def renew(self) -> None:
         """Leave, so that the keeper starts the next daemon."""
         await trio.sleep(_FAREWELL)
-        await self._leave()
+        await self._tell(BarrierInput(self._leave))
 
     def give_way(self, nursery: trio.Nursery) -> socket.socket:
         """Hand everything over to a successor; its end of the socket over which that happens."""
@@ -60,11 +64,12 @@ class Handover:
                 entrusted = dict(self._keeper.entrusted)
                 if await threads.run_sync(takeover.hand_over, channel, entrusted):
                     self.succeeded = True
-                    await self._leave()
+                    await self._tell(self._leave)  # at once: the successor waits
 
-    async def _leave(self) -> None:
-        def leave(fleet: Fleet) -> Iterator[Draft | None]:
-            yield from self._rest(fleet)
-            self.renewing = True
-
-        await self._tell(BarrierInput(leave))
+    def _leave(self, fleet: Fleet) -> Iterator[Draft | None]:
+        """An input: the changes that wait, and then nothing more."""
+        try:
+            yield from self._monitors.take_deferred(fleet)
+        except Exception as error:  # the other daemon is here, or is about to be
+            log.error("changes that wait may be lost: %s", failures.describe(error))
+        self.renewing = True

@@ -87,11 +87,11 @@ class MonitorRunner:
         }
 
     def _translated(
-        self, fleet: Fleet, source: Source, seen: contract.Observation, *, free: bool = False
+        self, fleet: Fleet, source: Source, seen: contract.Observation
     ) -> Iterator[Draft | None]:
         """The events of an observation. An error that is about no vassal is the source's outage."""
         try:
-            yield from self._observer.translate(fleet, source, seen, free=free)
+            yield from self._observer.translate(fleet, source, seen)
         except Exception as error:
             log.error(
                 "%s: the daemon met an error in its news: %s", source.url, failures.describe(error)
@@ -112,18 +112,23 @@ class MonitorRunner:
         """An input: all changes that wait for room, as the daemon is about to leave.
 
         A source that announces each change once would not tell the next daemon. One that lists its
-        vassals would, and its first listing needs no room either. An observation that waits behind
-        this is lost, as its sender is not told that it is durable.
+        vassals would, and its first listing needs no room either. From now on no change waits.
         """
-        return self._deferred(fleet, free=True)
+        self._observer.defers = False
+        return self._deferred(fleet)
 
-    def _deferred(self, fleet: Fleet, *, free: bool = False) -> Iterator[Draft | None]:
+    def stay(self) -> None:
+        """The daemon does not leave after all."""
+        self._observer.defers = True
+
+    def _deferred(self, fleet: Fleet) -> Iterator[Draft | None]:
         for source, touched in self._observer.deferred.all():
             yield None
-            waits = self._observer.deferred.has(source.url, touched)
-            # An observation that waits in the input queue is newer.
-            if waits and (free or not self._input_queue.has_of(source.url)):
-                yield from self._translated(fleet, source, touched, free=free)
+            # An observation that waits in the input queue is newer. One that came after the order
+            # to leave may be lost with the daemon.
+            newer = self._observer.defers and self._input_queue.has_of(source.url)
+            if self._observer.deferred.has(source.url, touched) and not newer:
+                yield from self._translated(fleet, source, touched)
 
 
 _SINGLE: Final = (contract.Touched, contract.Vanished, contract.Destroyed, contract.Refused)

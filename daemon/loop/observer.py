@@ -35,6 +35,7 @@ class Observer:
 
     def __init__(self, altered: Iterable[str] = ()) -> None:
         self.clock: Callable[[], int] = lambda: 0  # the time by which events are stamped
+        self.defers = True  # changes of an account that is above its budget wait
         self._announcer = Announcer(altered)
         self._rejections = Rejections()
         self._errors = OwnErrors()
@@ -82,9 +83,9 @@ class Observer:
         return self._announcer.size
 
     def translate(
-        self, fleet: Fleet, source: Source, seen: c.Observation, *, free: bool = False
+        self, fleet: Fleet, source: Source, seen: c.Observation
     ) -> Iterator[Draft | None]:
-        """The events of an observation, none if it has nothing new. A ``free`` one has no budget.
+        """The events of an observation, none if it has nothing new.
 
         They are to be folded as they come. After a None, others may be folded before what follows.
         """
@@ -93,7 +94,7 @@ class Observer:
                 yield Draft("monitor_failed", Failed(reason=seen.reason), source.url)
             return
         drafts: list[Draft] = []
-        self._begin(fleet, first=free)
+        self._begin(fleet)
         if source.url in fleet.outages:
             drafts.append(Draft("monitor_recovered", Empty(), source.url))
         if isinstance(seen, c.Listing):
@@ -122,7 +123,7 @@ class Observer:
     def _begin(self, fleet: Fleet, first: bool = False) -> None:
         """Begin a part: the drafts that follow are found by the fleet of this moment."""
         now = max(self.clock(), fleet.at)
-        self._announcer.begin(now, first=first)
+        self._announcer.begin(now, free=first or not self.defers)
         self._rejections.begin(now)
 
     def _announced(

@@ -114,7 +114,7 @@ class Shell:
         )
         self._watching = Watching(monitors, self._recorder, host, self.tell)
         self._rest = monitors.take_deferred
-        self.handover = Handover(host, self._keeper, self.tell, self._rest)
+        self.handover = Handover(host, self._keeper, self.tell, monitors)
         self.signals = Signals(self.view, signals, notifier, self.tell, self.handover.renew)
 
     # The whole life

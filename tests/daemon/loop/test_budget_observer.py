@@ -12,7 +12,7 @@ from emperord.daemon.core.fleet import Fleet
 from emperord.daemon.core.fold import fold
 from emperord.daemon.core.rules import RULES
 from emperord.daemon.loop.deferred import Source
-from emperord.daemon.loop.input_queue import InputQueue, SourceInput
+from emperord.daemon.loop.input_queue import SHARE, BarrierInput, InputQueue, SourceInput
 from emperord.daemon.loop.monitor_runner import MonitorRunner
 from emperord.daemon.loop.observer import Observer
 from emperord.journal.chain import digest
@@ -235,21 +235,38 @@ def test_a_change_waits_no_longer_when_a_newer_one_is_rejected(why: str) -> None
     assert not world.observer.deferred
 
 
-def test_changes_that_wait_are_taken_at_the_end_beside_other_news_of_their_source() -> None:
+@pytest.mark.parametrize("count", [1, 3 * SHARE], ids=["one", "more than one share"])
+def test_no_change_waits_when_the_daemon_leaves(count: int) -> None:
+    """Nor does one that comes behind the order to leave, and whose sender hears of it."""
     world = World()
-    world.see(Touched("a.ini", seen(b"one", path=None)))
+    names = [f"a{number}.ini" for number in range(count)]
+    for name in names:
+        world.see(Touched(name, seen(b"one", path=None)))
     world.spend(2 * BUDGET)
-    assert world.see(Touched("a.ini", seen(b"two", path=None))) == ["observation_rejected"]
+    for name in names:
+        world.see(Touched(name, seen(b"two", path=None)))
     queue = InputQueue(lambda given: iter(given(world.fleet)))
     fleet, observer = world.fleet, world.observer
     monitors = MonitorRunner(fleet, observer, queue, not_told, FirstLook())
     source = Source(URL, True)
-    news = Touched("b.ini", seen(b"b", uid=7))
-    queue.put(SourceInput(URL, lambda _: observer.translate(fleet, source, news)), trio.Event())
-    queue.put(monitors.take_deferred, trio.Event())
-    queue.take(lambda draft: world.fold([draft]))
-    assert [event.vassal for event in world.events[-2:]] == ["b.ini", "a.ini"]
+
+    def comes(news: Touched) -> None:
+        queue.put(SourceInput(URL, lambda _: observer.translate(fleet, source, news)), trio.Event())
+
+    comes(Touched("before.ini", seen(b"b", path=None)))
+    queue.put(BarrierInput(monitors.take_deferred), trio.Event())
+    comes(Touched("behind.ini", seen(b"b", path=None)))
+    comes(Touched(names[-1], seen(b"three", path=None)))
+    while len(queue):
+        queue.take(lambda draft: world.fold([draft]))
     assert not world.observer.deferred
+    configs = {name: vassal.spec.config for name, vassal in world.fleet.vassals.items()}
+    assert configs["before.ini"] == configs["behind.ini"] == digest(b"b")
+    assert configs[names[-1]] == digest(b"three")
+    assert {configs[name] for name in names[:-1]} <= {digest(b"two")}
+    monitors.stay()
+    assert world.see(Touched("a0.ini", seen(b"four", path=None))) == []
+    assert world.observer.deferred
 
 
 async def not_told(*_: object) -> None:

@@ -273,10 +273,10 @@ async def test_an_error_about_a_source_is_its_outage(
     bad, good = Source("test://bad"), Source("test://good")
     translate = Observer.translate
 
-    def hostile(observer: Observer, fleet: Any, source: Any, seen: Any, **how: bool) -> Any:
+    def hostile(observer: Observer, fleet: Any, source: Any, seen: Any) -> Any:
         if source.url == bad.url:
             raise KeyError("password=hunter2")
-        return translate(observer, fleet, source, seen, **how)
+        return translate(observer, fleet, source, seen)
 
     monkeypatch.setattr(Observer, "translate", hostile)
     async with steered(tmp_path, bad, good, uwsgi=speaker) as daemon:
