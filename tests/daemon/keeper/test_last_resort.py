@@ -237,7 +237,7 @@ def test_a_start_that_goes_on_is_waited_for(kept: Kept, step: str) -> None:
     (kept.folder / "mended").touch()
     _, log = keeper.communicate(timeout=PATIENCE)
     assert (keeper.returncode, "hangs" in log) == (0, False), log
-    assert not processes.alive(kept.vassal)
+    until(lambda: not processes.alive(kept.vassal), "the mended daemon has killed it")
 
 
 def test_a_start_that_a_debugger_has_stopped_is_let_alone_until_all_is_to_stop(kept: Kept) -> None:
