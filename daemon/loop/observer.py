@@ -189,8 +189,7 @@ class Observer:
         vassal = fleet.vassals.get(name)
         if spec.path is None and seen.content is not None and len(seen.content) > LONGEST_CONFIG:
             reason = f"the config has {len(seen.content)} bytes, {LONGEST_CONFIG} fit the protocol"
-            self._announcer.deferred.drop(url, name)
-            self._rejections.reject(url, name, reason, drafts, before, name)
+            self._reject(url, name, reason, drafts, before)
         elif vassal is None:
             self._announce(fleet, source, name, seen, "", drafts)
         elif vassal.monitor != url:
@@ -201,9 +200,8 @@ class Observer:
             change = difference(vassal.spec, spec)
             if change == "config" and not source.trusts_content:
                 reason = "its config changed but its ts did not; give it another ts"
-                self._announcer.deferred.drop(url, name)
                 self._announcer.hold_back(url, name, seen)
-                self._rejections.reject(url, name, reason, drafts, before, name)
+                self._reject(url, name, reason, drafts, before)
             elif change:
                 self._announce(fleet, source, name, seen, change, drafts, "vassal_changed")
             else:
@@ -234,10 +232,16 @@ class Observer:
             change = f"claimed from {owner}"
             self._announce(fleet, source, name, seen, change, drafts, "vassal_changed")
         else:
-            self._announcer.deferred.drop(url, name)
             self._announcer.hold_back(url, name, seen)
             reason = f"the name belongs to {owner}, which is given before this source"
-            self._rejections.reject(url, name, reason, drafts, before, name)
+            self._reject(url, name, reason, drafts, before)
+
+    def _reject(
+        self, url: str, name: str, reason: str, drafts: list[Draft], before: Said | None
+    ) -> None:
+        """Reject what a vassal is to be. An older change of it waits no longer."""
+        self._announcer.deferred.drop(url, name)
+        self._rejections.reject(url, name, reason, drafts, before, name)
 
     def _announce(
         self,

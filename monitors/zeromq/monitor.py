@@ -195,11 +195,11 @@ class ZeroMQ:
         clients: Clients,
     ) -> None:
         """Listen anew when the socket's file is lost: who is connected does not notice."""
-        away = ours is None
+        away = False
         try:
             while True:
                 await trio.sleep(self._options.freq)
-                if identity(path) == ours and not away:
+                if ours is not None and identity(path) == ours and not away:
                     continue
                 try:
                     nursery.start_soon(clients.accept, listen(self._endpoint), nursery)
@@ -207,8 +207,7 @@ class ZeroMQ:
                     away = True
                     await inbox.put(Failed(f"{path} has been removed; {failure}"))
                 else:
-                    ours = identity(path)
-                    away = ours is None
+                    ours, away = identity(path), False
                     await inbox.put(Recovered())
         finally:
             if ours is not None and identity(path) == ours:

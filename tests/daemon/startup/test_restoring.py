@@ -3,6 +3,7 @@
 import os
 import shutil
 import threading
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,27 @@ def test_adopt_is_refused_when_another_file_is_there(tmp_path: Path, copy: Path)
     assert path.read_bytes() == copy.read_bytes()
 
 
+class Pause:
+    """A step that takes until the test lets it go on, the first time."""
+
+    def __init__(self) -> None:
+        self.begun, self.goes_on = threading.Event(), threading.Event()
+
+    def take(self, *_: object) -> None:
+        if not self.begun.is_set():
+            self.begun.set()
+            assert self.goes_on.wait(20)
+
+    async def two_of(self, request: Callable[[], Awaitable[None]]) -> None:
+        """Make a request twice: the second comes while the first is at this step."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(request)
+            await trio.to_thread.run_sync(self.begun.wait, 20)
+            nursery.start_soon(request)
+            await trio.testing.wait_all_tasks_blocked()
+            self.goes_on.set()
+
+
 def leave(life: Estranged) -> None:
     """Let go of its journal, which it has to have."""
     assert life.journal is not None
@@ -121,13 +143,8 @@ async def test_the_first_request_counts(
 ) -> None:
     """A second one is refused, also where it began first."""
     life = waiting(tmp_path / "journal.db", copy)
-    begun, goes_on = threading.Event(), threading.Event()
-
-    def try_new_version() -> None:
-        begun.set()
-        assert goes_on.wait(20)
-
-    monkeypatch.setattr(estranged, "try_new_version", try_new_version)
+    pause = Pause()
+    monkeypatch.setattr(estranged, "try_new_version", pause.take)
     monkeypatch.setattr(KeeperLink, "alive", True)
     asked = (Caller(0), "")
     refused: list[Refused] = []
@@ -140,17 +157,16 @@ async def test_the_first_request_counts(
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(upgrade)
-        await trio.to_thread.run_sync(begun.wait, 20)
+        await trio.to_thread.run_sync(pause.begun.wait, 20)
         await life.restore(str(copy), asked)
-        goes_on.set()
+        pause.goes_on.set()
     assert [str(each) for each in refused] == ["another request was first; ask again in a moment"]
     assert life._choice.decision.do == "restore"
     staged = life._choice.decision.copy
     assert staged is not None
     life._choice.make(Decision("leave"))  # as a signal does
     assert not await trio.Path(staged.staged).exists()
-    assert life.journal is not None
-    life.journal.leave()
+    leave(life)
 
 
 async def test_a_second_restore_leaves_the_copy_of_the_first(
@@ -158,13 +174,10 @@ async def test_a_second_restore_leaves_the_copy_of_the_first(
 ) -> None:
     path = tmp_path / "journal.db"
     life = waiting(path, copy)
-    begun, goes_on = threading.Event(), threading.Event()
-    verify = restoring.verify
+    pause, verify = Pause(), restoring.verify
 
     def slow(*arguments: Any) -> restoring.Copy:
-        if not begun.is_set():
-            begun.set()
-            assert goes_on.wait(20)
+        pause.take()
         return verify(*arguments)
 
     monkeypatch.setattr(restoring, "verify", slow)
@@ -176,12 +189,7 @@ async def test_a_second_restore_leaves_the_copy_of_the_first(
         except Refused as refused:
             told.append(str(refused))
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(restore)
-        await trio.to_thread.run_sync(begun.wait, 20)
-        nursery.start_soon(restore)
-        await trio.testing.wait_all_tasks_blocked()
-        goes_on.set()
+    await pause.two_of(restore)
     assert told == [
         {"after": life.known.seq, "lost": 0},
         "another request was first; ask again in a moment",
@@ -202,14 +210,8 @@ async def test_a_second_adopt_leaves_the_journal_of_the_first(
     assert life.journal is not None
     life.journal.leave()
     life.journal, life._missing = None, True
-    begun, goes_on = threading.Event(), threading.Event()
-
-    def refusal(*_: object) -> None:
-        if not begun.is_set():
-            begun.set()
-            assert goes_on.wait(20)
-
-    monkeypatch.setattr(other_vassals, "refusal", refusal)
+    pause = Pause()
+    monkeypatch.setattr(other_vassals, "refusal", pause.take)
     refused: list[str] = []
 
     async def adopt() -> None:
@@ -218,12 +220,7 @@ async def test_a_second_adopt_leaves_the_journal_of_the_first(
         except Refused as error:
             refused.append(str(error))
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(adopt)
-        await trio.to_thread.run_sync(begun.wait, 20)
-        nursery.start_soon(adopt)
-        await trio.testing.wait_all_tasks_blocked()
-        goes_on.set()
+    await pause.two_of(adopt)
     assert refused == ["another request was first; ask again in a moment"]
     assert life._choice.decision.do == "adopt"
     leave(life)

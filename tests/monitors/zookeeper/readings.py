@@ -1,6 +1,6 @@
 """One reading of the source, and what it was not able to read."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -37,20 +37,13 @@ class Meddler:
         meddler = self
 
         class Meddled(Client):
-            def __init__(
-                self,
-                addresses: Iterable[tuple[str, int]],
-                credentials: Iterable[str],
-                limit: float,
-                told: Callable[[str], None],
-                lost: Callable[[], None],
-            ) -> None:
-                def hear(path: str) -> None:
-                    told(path)
-                    meddler.heard.append(path)
-
-                super().__init__(addresses, credentials, limit, hear, lost)
+            def __init__(self, *arguments: Any) -> None:
+                super().__init__(*arguments)
                 meddler.clients.append(self)
+
+            def _change(self, path: str) -> None:
+                super()._change(path)
+                meddler.heard.append(path)
 
             async def get(self, path: str) -> tuple[bytes | None, Any]:
                 await self.meddle(path)

@@ -130,20 +130,13 @@ async def test_a_reading_that_is_due_during_a_look_makes_it_due_again(
 
 
 class Steered(Client):
-    """A client that does something else when an answer is here."""
+    """A client with an announcer, which does something else when an answer is here."""
 
-    def __init__(self, port: int) -> None:
-        super().__init__([("127.0.0.1", port)], (), 10, self._tell, self._tell_of_loss)
-        self.announcer: Announcer | None = None
+    def __init__(self, port: int, about: Announcement) -> None:
+        self.announcer = Announcer(self, about)
+        hear, forget = self.announcer.hear, self.announcer.forget
+        super().__init__([("127.0.0.1", port)], (), 10, hear, forget)
         self.then: Any = None
-
-    def _tell(self, path: str) -> None:
-        if self.announcer is not None:
-            self.announcer.hear(path)
-
-    def _tell_of_loss(self) -> None:
-        if self.announcer is not None:
-            self.announcer.forget()
 
     async def set(self, path: str, data: bytes, version: int) -> bool:
         answered = await super().set(path, data, version)
@@ -158,9 +151,7 @@ async def announcing(
     source: ZooSource, path: str, port: int, about: Announcement | None = None
 ) -> AsyncIterator[Steered]:
     """A client with an announcer of its own, which knows of the announcement before."""
-    client = Steered(port)
-    told = about or Announcement(source.url, path, source.path)
-    client.announcer = Announcer(client, told)
+    client = Steered(port, about or Announcement(source.url, path, source.path))
     client.start()
     try:
         yield client
@@ -183,7 +174,6 @@ async def without_answers(client: Steered, gate: Gate, method: str) -> AsyncIter
 
     setattr(client._kazoo, method, sent)
     async with trio.open_nursery() as nursery:
-        assert client.announcer is not None
         nursery.start_soon(client.announcer.keep, 1)
         yield
 
@@ -200,7 +190,6 @@ async def test_ours_is_known_though_the_answer_of_its_making_was_lost(
                     scope.cancel()
         former = talk().exists(path).ephemeralOwner
         async with announcing(source, path, server_port(), about) as client:
-            assert client.announcer is not None
             await client.announcer.keep(1)
             await announced(path, source, 1, but_by=former)
 
@@ -209,7 +198,6 @@ async def test_words_whose_answer_was_not_waited_for_are_set_again(
     source: ZooSource, path: str
 ) -> None:
     async with announcing(source, path, server_port()) as client:
-        assert client.announcer is not None
         await client.announcer.keep(1)
         with trio.CancelScope() as scope:
             client.then = scope.cancel
@@ -231,8 +219,6 @@ async def test_anothers_is_not_deleted_where_the_answer_of_a_deletion_is_lost(
             announcing(source, path, server_port(), about) as former,
             announcing(source, path, gate.port, about) as client,
         ):
-            assert former.announcer is not None
-            assert client.announcer is not None
             await former.announcer.keep(1)
 
             async with without_answers(client, gate, "delete_async"):
@@ -253,7 +239,6 @@ async def test_a_refusal_is_told_and_no_failure(
             raise Refused("ZooKeeper answered with QuotaExceededError")
 
         client.create = create  # type: ignore[method-assign]
-        assert client.announcer is not None
         await client.announcer.keep(1)
     assert caplog.messages == [
         f"{source.url}: no announcement: ZooKeeper answered with QuotaExceededError"
@@ -269,7 +254,6 @@ async def test_a_place_that_others_keep_changing_is_left_for_a_while(
             raise NodeExistsError
 
         client.create = create  # type: ignore[method-assign]
-        assert client.announcer is not None
         await client.announcer.keep(1)
         client.announcer.hear(path)
         assert client.announcer.due(1) > trio.current_time() + 1
