@@ -17,6 +17,11 @@ class Backoff:
         """Begin anew, because a try succeeded."""
         self._pause = 0.0
 
+    def ran(self, seconds: float) -> None:
+        """Begin anew if the last try went on for longer than the longest pause."""
+        if seconds > self._longest:
+            self.reset()
+
     def pause(self) -> float:
         """The next pause."""
         self._pause = min(max(self._pause * 2, self._first), self._longest)

@@ -20,15 +20,18 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from ...journal import times
 from ...monitors.names import shown
 from ..keeper import stdio
-from . import pager, terminal
+from . import terminal
 from .nearest import did_you_mean, nearest_words
+
+if TYPE_CHECKING:
+    from .pager import Pager
 
 FAILED: Final = 1
 _NEGATIVE: Final = re.compile(r"-\d", re.ASCII)
@@ -137,7 +140,7 @@ class _Output(io.RawIOBase):
 
     def __init__(self, closed: bool) -> None:
         self._given = not closed
-        self.pager: pager.Pager | None = None
+        self.pager: Pager | None = None
 
     def writable(self) -> bool:
         return True
@@ -258,6 +261,8 @@ def _refused(error: click.ClickException) -> int:
 
 def page() -> None:
     """Show what is printed from now on in the user's pager, if it is longer than the terminal."""
+    from . import pager  # the daemon pages nothing
+
     output = _raw_output()
     command = pager.command() if output is not None and terminal.may_page() else None
     if output is not None and output.pager is None and command is not None:

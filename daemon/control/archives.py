@@ -26,6 +26,7 @@ from ...journal.events import ARCHIVED, JournalArchived
 from ...journal.store import Journal
 from ...journal.times import moment, rfc3339
 from ...monitors import children
+from ...monitors.backoff import Backoff
 from ...monitors.names import shown
 from ..core.draft import Draft
 from ..core.fleet import Fleet
@@ -212,7 +213,7 @@ class Archives:
         if self._keep is None:
             return
         await self._settled(daemon)
-        again = _AGAIN
+        backoff = Backoff(_AGAIN, _DAY)
         while True:
             while self._end is not None:  # an operator asked for it
                 await self._end.wait()
@@ -227,10 +228,9 @@ class Archives:
                 self._recovered()
             if self.trouble is None:
                 await trio.sleep(_DAY)
-                again = _AGAIN
+                backoff.reset()
             else:
-                await trio.sleep(again)
-                again = min(2 * again, _DAY)
+                await trio.sleep(backoff.pause())
 
     async def _settled(self, daemon: Daemon) -> None:
         while True:

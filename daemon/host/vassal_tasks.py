@@ -16,6 +16,7 @@ from typing import Final
 
 import trio
 
+from ...monitors.backoff import Backoff
 from ..core.draft import Draft
 from ..keeper.refusals import Refused
 from . import failures
@@ -93,7 +94,7 @@ class _Confined:
 
 async def lasting(what: str, task: Callable[..., Awaitable[None]], *arguments: object) -> None:
     """Run a task until it returns or is cancelled. After an error, log that and begin again."""
-    pause = _FIRST
+    backoff = Backoff(_FIRST, _LONGEST)
     while True:
         began = trio.current_time()
         try:
@@ -102,9 +103,8 @@ async def lasting(what: str, task: Callable[..., Awaitable[None]], *arguments: o
         except Refused:
             raise
         except Exception as error:
-            if trio.current_time() - began > _LONGEST:
-                pause = _FIRST
+            backoff.ran(trio.current_time() - began)
+            pause = backoff.pause()
             told = failures.describe(error)
             log.error("%s met an error: %s; beginning again in %g s", what, told, pause)
         await trio.sleep(pause)
-        pause = min(2 * pause, _LONGEST)

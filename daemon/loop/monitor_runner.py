@@ -8,6 +8,7 @@ import trio
 
 from ...journal.events import Failed, Spec
 from ...monitors import contract
+from ...monitors.backoff import Backoff
 from ..control.first_look import FirstLook
 from ..core.draft import Draft
 from ..core.fleet import Fleet
@@ -21,7 +22,7 @@ from .turn import Input, Tell
 log = logging.getLogger("emperor")
 
 _ROOM: Final = 1.0  # seconds until changes that wait for room are tried again
-_LONGEST_BACKOFF: Final = 60.0  # seconds between restarts of a monitor that fails
+_LONGEST: Final = 60.0  # seconds between restarts of a monitor that fails
 
 
 class MonitorRunner:
@@ -65,8 +66,9 @@ class MonitorRunner:
             read = any(not isinstance(each, contract.Failed) for each in observations)
             self._first_look.note(source.url, read=read)
 
-        backoff = 1.0
+        backoff = Backoff(1.0, _LONGEST)
         while True:
+            began = trio.current_time()
             try:
                 await monitor.run(tell, self._known(source.url))
                 reason = "the monitor ended"
@@ -75,9 +77,9 @@ class MonitorRunner:
                 known = threads.refused(error) or refusal(error) is not None
                 log.error("%s failed: %s", source.url, error, exc_info=not known)
                 reason = f"{type(error).__name__}: {error}"
+            backoff.ran(trio.current_time() - began)
             await tell(contract.Failed(reason))
-            await trio.sleep(backoff)
-            backoff = min(backoff * 2, _LONGEST_BACKOFF)
+            await trio.sleep(backoff.pause())
 
     def _known(self, url: str) -> dict[str, Spec]:
         return {

@@ -30,6 +30,7 @@ import zmq
 from ...journal.chain import digest
 from ...journal.events import Spec
 from .. import names, rows, settings, working_directory
+from ..backoff import Backoff
 from ..config_file import TooLarge
 from ..contract import Destroyed, Failed, Observation, Recovered, Refused, Seen, Tell, Touched
 from ..options import MonitorOptions
@@ -61,7 +62,6 @@ PATIENCE: Final = 10.0  # seconds for a file system to answer
 # Observations of one batch: so many take the daemon some 10 ms, in which the others wait.
 _MOST: Final = 256
 _MOST_BYTES: Final = 8 << 20
-_LONGEST_PAUSE: Final = 30.0  # seconds between tries to listen
 
 _log: Final = logging.getLogger(__name__)
 
@@ -177,14 +177,13 @@ class ZeroMQ:
 
     async def _succeed(self, inbox: Inbox, attempt: Callable[[], Awaitable[T]]) -> T:
         """The result of ``attempt``, when it does not fail any more."""
-        pause = 0.0
+        backoff = Backoff(min(self._options.freq, 1.0))
         while True:
             try:
                 return await attempt()
             except SourceFailed as failure:
                 await inbox.put(Failed(str(failure)))
-            pause = min(max(pause * 2, min(self._options.freq, 1.0)), _LONGEST_PAUSE)
-            await trio.sleep(pause)
+            await trio.sleep(backoff.pause())
 
     async def _keep_file(
         self,

@@ -1,6 +1,7 @@
 """Tasks beside the fleet: what an error of one does, and a working directory that was removed."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,21 @@ async def _fail_often(times: int) -> None:
         assert trio.current_time() - began > 6 * 60  # with pauses that grow to a minute
         assert (troubles, other.runs) == ({}, 1)
         nursery.cancel_scope.cancel()
+
+
+def test_a_task_that_had_run_for_long_is_run_again_soon() -> None:
+    lives, began = [0.0, 0, 0, 3600, 0], list[float]()
+
+    async def task() -> None:
+        began.append(trio.current_time())
+        if lives:
+            await trio.sleep(lives.pop(0))
+            raise ValueError
+
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    trio.run(beside.run, "--stats x", task, beside.Troubles(), lambda: 7, clock=clock)
+    pauses = [later - earlier for earlier, later in pairwise(began)]
+    assert pauses == [1, 2, 4, 3601, 2]
 
 
 @pytest.mark.parametrize("when", ["before the start", "later"])
