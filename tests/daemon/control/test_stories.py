@@ -15,6 +15,7 @@ from support.vassals import SLEEPER, program
 AS_ANOTHER = """
 import os, sys
 from emperord.daemon import ctl
+from emperord.daemon.cli import pager
 from emperord.replay import live_why
 os.setgroups([])
 os.setgid(61_009)
