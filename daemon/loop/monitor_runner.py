@@ -63,8 +63,11 @@ class MonitorRunner:
                     yield from self._translated(fleet, source, observation)
 
             await self._tell(_of_source(source.url, meaning, observations))
-            read = any(not isinstance(each, contract.Failed) for each in observations)
-            self._first_look.note(source.url, read=read)
+            # A part of a listing says nothing of the rest, so it is no first look.
+            words = [each for each in observations if isinstance(each, _WORDS)]
+            if words:
+                read = any(not isinstance(each, contract.Failed) for each in words)
+                self._first_look.note(source.url, read=read)
 
         backoff = Backoff(1.0, _LONGEST)
         while True:
@@ -133,6 +136,7 @@ class MonitorRunner:
                 yield from self._translated(fleet, source, touched)
 
 
+_WORDS: Final = (contract.Listing, contract.Recovered, contract.Failed)
 _SINGLE: Final = (contract.Touched, contract.Vanished, contract.Destroyed, contract.Refused)
 
 
