@@ -9,7 +9,6 @@ import contextlib
 import math
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,19 +20,14 @@ from ..journal.chain import digest
 from ..journal.events import Spec
 from . import config_file, internal_error, names, ownership, settings
 from .config_file import TooLarge
-from .contract import Listing, Seen, Touched
+from .contract import Seen
 from .options import MonitorOptions
 from .os_errors import error_text
-from .polling import SourceFailed
 from .private_groups import NotKnown
 from .regular_file import Denied, NotRegular, opened
-from .round_robin import round_robin
 from .tenant import Tenant, Tenants
 
 LONGEST_CONFIG: Final = 0xFFFF  # bytes; more does not fit the emperor protocol
-MOST_HELD: Final = 16 << 20  # bytes of new configs that are told at once
-MOST_TOLD: Final = 256 << 20  # bytes of new configs from one listing to the next
-MOST_ROWS: Final = 100_000
 MUCH: Final = 128 << 10  # bytes of configs; to understand more, some formats take too long
 _LONGEST_NUMBER: Final = 40  # characters of a number that is given as text
 _LARGEST_ID: Final = 0xFFFFFFFE  # of a uid or gid; the one above means "unchanged"
@@ -51,9 +45,6 @@ class Flaw(Exception):
 
 class Barred(Exception):
     """The file that a row names may not run, though it may be a vassal's; the text says why."""
-
-
-_Uid = int | str | Decimal | None  # as a source gives it
 
 
 class Row(msgspec.Struct):
@@ -158,176 +149,6 @@ def attrs_of(values: Mapping[str, Any]) -> dict[str, str]:
         text = f"({value.size} bytes)" if isinstance(value, TooLong) else names.shown(str(value))
         found[names.shown(str(key))[:_LONGEST_KEY]] = text[:LONGEST_ATTR]
     return found
-
-
-class Table:
-    """Turns readings of a whole source, one after the other, into listings.
-
-    It remembers a mark of each row, not its text. A row that is as it was is told as the very spec
-    of before, and costs a digest. ``files``: a row without a config stands for the file of its
-    name. The file is read when the row is new, so adding such a row may block.
-    """
-
-    def __init__(self, options: MonitorOptions, *, files: bool = False) -> None:
-        self.options = options
-        self.files = files
-        # Of readings that came to no end: a text that is slow to read is read once.
-        self.unfinished: dict[str, _ReportedRow] = {}
-        self.held = 0  # bytes of new configs
-        self.held_by: Counter[_Uid] = Counter()  # by user in tyrant mode
-        self.current: Reading | None = None
-        self._before: dict[str, _ReportedRow] = {}
-        self._told = 0  # bytes of configs since the last listing
-
-    def reading(self) -> "Reading":
-        """A new reading; it counts when its listing is made."""
-        self.current = Reading(self, self._before)
-        return self.current
-
-    def keep(self, now: "dict[str, _ReportedRow]") -> None:
-        """A reading was told as a listing."""
-        self._before = now
-        self._told = 0
-        self._let_go()
-
-    def keep_also(self, now: "dict[str, _ReportedRow]") -> None:
-        """A part of a reading was told. Raises SourceFailed if that is too much."""
-        self._before = {**self._before, **now}
-        self._told += self.held
-        self._let_go()
-        if self._told > MOST_TOLD:
-            raise SourceFailed(f"it has more than {MOST_TOLD >> 20} MiB of new configs")
-        if len(self._before) > MOST_ROWS:
-            raise SourceFailed(f"it has more than {MOST_ROWS:,} new vassals")
-
-    def _let_go(self) -> None:
-        self.unfinished = {}
-        self.held = 0
-        self.held_by.clear()
-
-    def hold(self, row: Row, content: bytes | None) -> None:
-        """A new config is kept until it was told."""
-        size = len(content or b"")
-        self.held += size
-        self.held_by[self._user_of(row)] += size
-
-    def has_room(self, row: Row) -> bool:
-        """Whether a new config of this row is kept.
-
-        In tyrant mode a user has half of the room that the others leave. So there is some for a
-        user whose row comes after thousands of another user's.
-        """
-        if not self.options.tyrant:
-            return self.held <= MOST_HELD
-        own = self.held_by[self._user_of(row)]
-        return 2 * own <= MOST_HELD - (self.held - own)
-
-    def _user_of(self, row: Row) -> _Uid:
-        known = self.options.tyrant and isinstance(row.uid, int | str | Decimal)
-        return row.uid if known else None
-
-
-class Reading:
-    """One reading: rows are added, then it is a listing. A bad row is refused, and only it.
-
-    At most ``MOST_HELD`` bytes of new configs are kept. New configs beyond that are passed over:
-    the reading is told as a part, and the next one finds the rest.
-    """
-
-    def __init__(self, table: Table, before: "dict[str, _ReportedRow]") -> None:
-        self._table = table
-        self._before = before
-        self._now: dict[str, _ReportedRow] = {}
-        self._seen: dict[str, Seen] = {}
-        self._refused: dict[str, str] = {}
-        self._is_part = False
-
-    def add(self, row: Row) -> None:
-        """Take a row in."""
-        try:
-            # As a label it stays as it is: a known vassal whose row is bad now is not gone.
-            label = name = name_of(row.name, self._table.options)
-        except Flaw as flaw:
-            self.refuse(label_of(row.name), str(flaw))
-            return
-        try:
-            self._add(name, row)
-        except Flaw as flaw:
-            self.refuse(label, str(flaw))
-
-    def add_all(self, rows: list[Row]) -> None:
-        """Take rows in; in a thread, please, where there is ``much`` in them, or files.
-
-        It ends when another reading has begun: then no task waits for this one.
-        """
-        for row in rows:
-            if self._table.current is self:
-                self.add(row)
-
-    def refuse(self, label: str, reason: str) -> None:
-        """Note what cannot be a vassal, with the first reason there is."""
-        self._refused.setdefault(label, reason)
-
-    def listing(self) -> Listing | tuple[Touched, ...]:
-        """All that was read; or, where that is too much at once, a part of what is new in it.
-
-        The next reading is compared with this one. Raises SourceFailed.
-        """
-        if self._is_part:
-            self._table.keep_also(self._now)
-            return tuple(round_robin(self._news().values()))
-        self._table.keep(self._now)
-        return Listing(self._seen, self._refused)
-
-    def _news(self) -> dict[int | None, list[Touched]]:
-        """The new ones, by the user in whose turn each is told."""
-        news: dict[int | None, list[Touched]] = {}
-        for name, seen in self._seen.items():
-            if seen.content is not None:
-                news.setdefault(seen.spec.uid, []).append(Touched(name, seen))
-        return news
-
-    def _add(self, name: str, row: Row) -> None:
-        if name in self._seen:
-            raise Flaw("the name is there twice; the first one counts")
-        is_file = self._table.files and row.config in (None, "")
-        config = None if is_file else digest(content_of(row.config))
-        mark = (config, row.ts, row.uid, row.gid, row.socket)
-        told = self._before.get(name)
-        # A file that may not run is looked at again: what bars it is mended without a new row.
-        barred = is_file and told is not None and told.seen.spec.bar is not None
-        if told is None or told.mark != mark or barred:
-            if not self._table.has_room(row):
-                self._is_part = True
-                return
-            seen = self._read_file(row) if is_file else self._understand(name, row, mark)
-            told = _ReportedRow(mark, Seen(seen.spec))
-        else:
-            seen = told.seen
-        self._now[name], self._seen[name] = told, seen
-
-    def _read_file(self, row: Row) -> Seen:
-        seen = seen_of_file(row, self._table.options)[1]
-        self._table.hold(row, seen.content)
-        return seen
-
-    def _understand(self, name: str, row: Row, mark: tuple[Any, ...]) -> Seen:
-        unfinished = self._table.unfinished
-        told = unfinished.get(name)
-        if told is None or told.mark != mark:
-            told = unfinished[name] = _ReportedRow(mark, seen_of(row, self._table.options)[1])
-            self._table.hold(row, told.seen.content)
-        return told.seen
-
-
-def much(rows: list[Row]) -> bool:
-    """Whether others would have to wait for their turn while these are understood."""
-    return sum(len(row.config) for row in rows if isinstance(row.config, str | bytes)) > MUCH
-
-
-class _ReportedRow(msgspec.Struct, frozen=True):
-    mark: tuple[Any, ...]
-    seen: Seen
 
 
 def label_of(name: Any) -> str:

@@ -15,7 +15,8 @@ import msgspec
 
 from .. import names
 from ..options import MonitorOptions
-from ..rows import Flaw, Reading, Row, name_of
+from ..rows import Flaw, Row, name_of
+from ..table import Reading
 from .sync import Entry
 
 CSN: Final = "entrycsn"

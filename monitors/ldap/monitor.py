@@ -15,7 +15,7 @@ from ...journal.events import Spec
 from .. import polling
 from ..contract import Tell
 from ..options import MonitorOptions
-from ..rows import Table
+from ..table import Table
 from ..urls import MonitorURLError
 
 try:
@@ -51,7 +51,7 @@ class DirectoryService:
 
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
         """Watch the entries until cancelled."""
-        table, content = Table(self._options), Content()
+        table, content = Table(self._options, known), Content()
         failure: Exception | None = None
         async with trio.open_nursery() as nursery:
             try:

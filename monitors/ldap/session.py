@@ -12,7 +12,7 @@ from .. import names
 from ..contract import Listing, Seen, Touched
 from ..options import MonitorOptions
 from ..polling import SourceFailed
-from ..rows import Table
+from ..table import Table
 from . import entries as ldap_entries
 from . import url
 from .ber import BadMessage

@@ -15,13 +15,18 @@ Ts = TypeVarTuple("Ts")
 
 
 async def cancellable(function: Callable[[*Ts], Coroutine[Any, Any, T]], *arguments: *Ts) -> T:
-    """Await ``function(*arguments)``. When cancelled, it ends, and what it gives is lost."""
+    """Await ``function(*arguments)``. When cancelled, it ends.
+
+    A result that comes nevertheless is passed on, because the work counts it as told.
+    """
     task = asyncio.create_task(function(*arguments))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await _end(task)
-        raise
+        if task.cancelled() or task.exception() is not None:
+            raise
+        return task.result()
     finally:
         del task  # an error's traceback would keep it, and it keeps the error and all that it read
 

@@ -12,7 +12,8 @@ from bson.errors import BSONError
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 
 from .. import names
-from ..rows import LONGEST_CONFIG, MOST_ATTRS, Reading, Row, TooLong
+from ..rows import LONGEST_CONFIG, MOST_ATTRS, Row, TooLong
+from ..table import Reading
 
 _OWN: Final = 6  # fields that mean something; others are for people
 _FIELDS: Final = ("name", "config", "ts", "uid", "gid", "socket", "author", "release", "attrs")

@@ -32,7 +32,7 @@ from ..asyncio_loop import AsyncioLoop, asyncio_loop, in_thread
 from ..contract import Listing, Tell, Touched
 from ..options import MonitorOptions
 from ..polling import SourceFailed
-from ..rows import Reading, Table, much
+from ..table import Reading, Table, much
 from . import silence, url, wire
 from .cancelling import cancellable, within
 from .documents import CODEC, PLAIN, guarded, rows
@@ -70,7 +70,7 @@ class Mongo:
 
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
         """Watch the collection until cancelled."""
-        table = Table(self._options, files=True)
+        table = Table(self._options, known, files=True)
         async with asyncio_loop() as loop:
             await polling.poll(
                 partial(self._connect, loop, table), tell, self._options.freq, limit=self._limit

@@ -33,7 +33,8 @@ from ..asyncio_loop import AsyncioLoop, asyncio_loop, in_thread
 from ..contract import Listing, Tell, Touched
 from ..options import MonitorOptions
 from ..polling import SourceFailed
-from ..rows import MOST_ATTRS, Row, Table, TooLong, much
+from ..rows import MOST_ATTRS, Row, TooLong
+from ..table import Table, much
 from ..urls import MonitorURLError
 from .link import MOST_UNASKED, PgConnection
 from .query import described, guarded
@@ -81,7 +82,7 @@ class Postgres:
 
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
         """Watch the table until cancelled."""
-        table = Table(self._options)
+        table = Table(self._options, known)
         async with asyncio_loop() as loop:
             await polling.poll(
                 partial(self._connect, loop, table), tell, self._options.freq, limit=self._limit

@@ -33,7 +33,8 @@ from .. import names, polling
 from ..contract import Failed, Listing, Seen, Tell, Touched
 from ..options import MonitorOptions
 from ..polling import SourceFailed
-from ..rows import MOST_HELD, Flaw, Row, label_of, name_of, seen_of
+from ..rows import Flaw, Row, label_of, name_of, seen_of
+from ..table import MOST_HELD
 from . import url
 from .announcer import Announcement, Announcer
 from .client import Client, Down, NoAuthError, NoNodeError, look_up
@@ -353,6 +354,8 @@ class _Session:
             try:
                 found = await self._read_znode(name, epoch)
             except NoNodeError:
+                # Nothing watches it now. If it is there again, it is to be read, now or later.
+                self._stale[name] = None
                 return False
             except NoAuthError:
                 flaw = "ZooKeeper does not let us read all of it; check the ACLs"

@@ -12,7 +12,8 @@ from emperord.monitors.contract import Listing
 from emperord.monitors.files.file_state import Unreadable
 from emperord.monitors.files.reader import Reader
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.rows import Row, Table
+from emperord.monitors.rows import Row
+from emperord.monitors.table import Table
 from support.hostile import SECRET, VICTIM, plant
 
 OPTIONS = MonitorOptions()
@@ -34,7 +35,7 @@ def test_a_row_is_refused_and_the_others_are_listed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     plant(monkeypatch, rows, "_spec")
-    reading = Table(OPTIONS).reading()
+    reading = Table(OPTIONS, {}).reading()
     with caplog.at_level(logging.ERROR):
         for name in ("good.ini", VICTIM, "late.ini"):
             reading.add(Row(name, "[uwsgi]", 1))

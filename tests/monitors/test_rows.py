@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from emperord.monitors import rows as rows_module
 from emperord.monitors.config_file import LARGEST
-from emperord.monitors.contract import Listing, Touched
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.polling import SourceFailed
-from emperord.monitors.rows import Flaw, Row, Table, id_of, seen_of_file, socket_of, ts_of
+from emperord.monitors.rows import Flaw, Row, id_of, seen_of_file, socket_of, ts_of
 
 SECOND = 10**9
 
@@ -118,90 +116,6 @@ def test_the_reason_names_the_flaw_of_a_socket(value: Any, flaw: str) -> None:
     assert str(caught.value) == flaw
 
 
-def test_a_table_remembers_what_was_listed_and_no_texts() -> None:
-    table = Table(MonitorOptions())
-
-    def read(*rows: Row) -> Any:
-        reading = table.reading()
-        for row in rows:
-            reading.add(row)
-        return reading
-
-    first = read(Row("a.ini", "one", 1)).listing().seen["a.ini"]
-    read(Row("a.ini", "two", 2))  # given up before its listing was made
-    again = read(Row("a.ini", "one", 1)).listing().seen["a.ini"]
-    assert first.content == b"one"
-    assert again.content is None
-    assert again.spec is first.spec
-    assert read().listing().seen == {}
-    assert read(Row("a.ini", "one", 1)).listing().seen["a.ini"].content == b"one"
-
-
-def test_the_first_of_two_rows_counts_and_the_second_is_refused() -> None:
-    reading = Table(MonitorOptions()).reading()
-    for row in (Row("a.ini", "one", 1), Row(b"a.ini", "two", 2), Row("a.ini", None, 3)):
-        reading.add(row)
-    listing = reading.listing()
-    assert isinstance(listing, Listing)
-    assert listing.seen["a.ini"].content == b"one"
-    assert listing.refused == {"a.ini": "the name is there twice; the first one counts"}
-
-
-def test_new_configs_are_told_in_parts_where_they_are_too_much_to_hold(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(rows_module, "MOST_HELD", 1000)
-    table = Table(MonitorOptions())
-    content = "x" * 600
-    every = [Row(f"{name}.ini", content, 1) for name in "abcde"]
-
-    def read() -> Any:
-        reading = table.reading()
-        reading.add_all(every)
-        return reading.listing()
-
-    first, second = read(), read()
-    assert [each.name for each in first] == ["a.ini", "b.ini"]
-    assert [each.name for each in second] == ["c.ini", "d.ini"]
-    assert all(isinstance(each, Touched) and each.seen.content for each in first + second)
-    last = read()
-    assert isinstance(last, Listing)
-    assert list(last.seen) == [row.name for row in every]
-    assert [name for name, seen in last.seen.items() if seen.content] == ["e.ini"]
-
-
-def test_a_part_has_room_for_each_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In tyrant mode a row does not wait until all earlier ones of another user were told."""
-    monkeypatch.setattr(rows_module, "MOST_HELD", 1000)
-    table = Table(MonitorOptions(tyrant=True))
-    content = "x" * 200
-    many = [Row(f"a{n}.ini", content, 1, 5001, 5001) for n in range(20)]
-    every = [*many, Row("b.ini", content, 1, 5002, 5002), Row("c.ini", content, 1, "5003", 5003)]
-    reading = table.reading()
-    reading.add_all(every)
-    told = reading.listing()
-    assert isinstance(told, tuple)
-    assert [each.name for each in told] == ["a0.ini", "b.ini", "c.ini", "a1.ini", "a2.ini"]
-
-
-def test_a_source_whose_new_configs_have_no_end_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_module, "MOST_HELD", 1000)
-    monkeypatch.setattr(rows_module, "MOST_TOLD", 10_000)
-    table = Table(MonitorOptions())
-
-    def read(start: int) -> None:
-        reading = table.reading()
-        reading.add_all([Row(f"{start + n}.ini", "x" * 600, 1) for n in range(10)])
-        reading.listing()
-
-    for start in range(0, 60, 10):  # each tells two
-        read(start)
-    for start in range(60, 80, 10):
-        read(start)
-    with pytest.raises(SourceFailed, match="MiB of new configs"):
-        read(80)
-
-
 def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.ini"
     path.write_bytes(b"#" * LARGEST)
@@ -211,21 +125,6 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (LARGEST + 1))
     with pytest.raises(Flaw, match=f"{path}: it has more than 1 MiB"):
         seen_of_file(Row(str(path), None, 1), MonitorOptions())
-
-
-def test_a_reading_that_came_to_no_end_was_not_for_nothing() -> None:
-    table = Table(MonitorOptions())
-    rows = [Row("a.ini", "one", 1), Row("b.ini", "two", 1)]
-    table.reading().add_all(rows)
-    understood = {name: told.seen for name, told in table.unfinished.items()}
-    reading = table.reading()
-    reading.add_all([rows[0], Row("b.ini", "other", 1)])
-    listing = reading.listing()
-    assert isinstance(listing, Listing)
-    assert listing.seen["a.ini"] is understood["a.ini"]
-    assert listing.seen["a.ini"].content == b"one"
-    assert listing.seen["b.ini"].content == b"other"
-    assert not table.unfinished
 
 
 @pytest.mark.parametrize(

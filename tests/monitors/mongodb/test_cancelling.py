@@ -50,6 +50,31 @@ async def test_it_ends(loses: int) -> None:
         assert work.ended
 
 
+@pytest.mark.usefixtures("how")
+async def test_an_answer_that_comes_nevertheless_is_passed_on() -> None:
+    """A listing that was made counts as told, so its texts would not be told again."""
+    begun, answers = False, list[str]()
+
+    async def reads() -> str:
+        nonlocal begun
+        begun = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return "an answer"
+
+    with trio.fail_after(20):
+        async with asyncio_loop() as loop, trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                answers.append(await loop.run(cancellable, reads))
+
+            nursery.start_soon(ask)
+            while not begun:
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+    assert answers == ["an answer"]
+
+
 async def _gives() -> str:
     return "an answer"
 

@@ -20,7 +20,7 @@ from emperord.journal.events import Spec
 from emperord.monitors.contract import Listing
 from emperord.monitors.mongodb import documents
 from emperord.monitors.options import MonitorOptions
-from emperord.monitors.rows import Table
+from emperord.monitors.table import Table
 from support.mongodb import MongoSource
 
 from ..watching import NEVER, watching
@@ -168,7 +168,7 @@ def test_documents_that_cannot_be_decoded() -> None:
         encode(good | {"name": "c.ini"}).replace(b"\x02config", b"\x77config"),
         encode(good | {"name": "d.ini"}),
     ]
-    reading = Table(SELDOM).reading()
+    reading = Table(SELDOM, {}).reading()
     found = [RawBSONDocument(each, documents.CODEC) for each in raw]
     for row in documents.rows(reading, found):
         reading.add(row)

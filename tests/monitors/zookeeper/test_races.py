@@ -13,7 +13,7 @@ from kazoo.exceptions import NoNodeError  # type: ignore[import-untyped]
 from support.zookeeper import ZooSource, talk
 
 from ..watching import OFTEN, watching
-from .readings import SELDOM, TYRANT, Meddler, fields_of
+from .readings import SELDOM, TYRANT, Meddler, expire, fields_of
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -39,6 +39,33 @@ async def test_what_is_deleted_and_made_again_is_not_lost(
         source.put("a.ini", "two")
         await watch.shows("a.ini", "three")
         assert all(len(each.seen) == 2 for each in watch.told if isinstance(each, Listing))
+
+
+async def test_what_is_made_again_beside_much_that_is_new_is_not_lost(
+    source: ZooSource, meddler: Meddler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New configs are told in parts: those that come first leave no room for the others."""
+    monkeypatch.setattr(zookeeper, "MOST_HELD", 100)
+    monkeypatch.setattr(zookeeper, "_READERS", 1)
+
+    def delete() -> None:
+        meddler.deeds = {f"{source.path} listed": make}
+        source.remove("a.ini")
+
+    def make() -> None:
+        meddler.deeds = {}
+        source.put("a.ini", "three")
+        for count in range(3):
+            source.put(f"{count}.ini", "x" * 200)
+
+    source.put("a.ini", "one")
+    async with watching(source.monitor(SELDOM)) as watch:
+        meddler.deeds = {f"{source.path}/a.ini listed": delete}
+        await expire(meddler.clients[0])  # so that nothing is watched any more
+        await watch.shows("a.ini", "three")
+        await watch.until(lambda: len(watch.seen) == 4)
+        assert watch.seen.keys() == {"a.ini", "0.ini", "1.ini", "2.ini"}
+        assert all("a.ini" in each.seen for each in watch.told if isinstance(each, Listing))
 
 
 async def test_a_vassal_that_always_comes_and_goes_stays_while_it_is_listed(
