@@ -3,9 +3,13 @@
 Patterns are those of glob(3). ``*``, ``?``, ``[a-z]``, ``[!a-z]`` and ``[^a-z]`` match within one
 component. ``\\`` takes the next character as it is. A leading dot must be matched by a dot, and
 ``**`` is the same as ``*``. The walk is our own, because an unreadable directory must not look like
-a missing one. ENOENT and ENOTDIR are holes in the tree. Any other error means that the whole cannot
-be told. The part before the first wildcard must exist: where it does not, a disk is missing rather
-than every vassal.
+a missing one. ENOENT, ENOTDIR and ELOOP are holes in the tree. A directory with any other error is
+refused, and its vassals stay as they are known (``lost_folders``). It may be a tenant's, and says
+nothing about other directories.
+
+The part before the first wildcard must exist and be readable: where it is not, a disk is missing
+rather than every vassal. The whole cannot be told either where the daemon itself has no descriptors
+or memory left.
 """
 
 import errno
@@ -16,6 +20,7 @@ from typing import Final
 
 from .. import names
 from ..options import MonitorOptions
+from ..os_errors import error_text, is_exhaustion
 from ..regular_file import Denied
 from ..urls import MonitorURLError
 from .scan import ConfigFolder
@@ -97,25 +102,24 @@ class Pattern:
             folder = ConfigFolder(prefix or ".", prefix, part)
         try:
             yield from survey.folder(folder)
-        except Denied as error:
-            survey.found.refused[names.shown(prefix)] = str(error)
-        except OSError as error:
-            if not self._is_hole(prefix, error):
-                raise
+        except (Denied, OSError) as error:
+            self._pass_over(survey, prefix, error)
 
     def _branches(self, survey: Survey, prefix: str, match: Matcher) -> list[str]:
         try:
             return [name for name in survey.branches(prefix or ".") if match(name)]
-        except Denied as error:
-            survey.found.refused[names.shown(prefix)] = str(error)
+        except (Denied, OSError) as error:
+            self._pass_over(survey, prefix, error)
             return []
-        except OSError as error:
-            if self._is_hole(prefix, error):
-                return []
-            raise
 
-    def _is_hole(self, prefix: str, error: OSError) -> bool:
-        return error.errno in _HOLES and prefix != self._prefix
+    def _pass_over(self, survey: Survey, prefix: str, error: Denied | OSError) -> None:
+        """Go on without a directory. Raises the error if the whole cannot be told because of it."""
+        if isinstance(error, Denied):
+            survey.found.refused[names.shown(prefix)] = str(error)
+        elif prefix == self._prefix or is_exhaustion(error):
+            raise error
+        elif error.errno not in _HOLES:
+            survey.found.pass_over(prefix, error_text(error))
 
     def locate(self, name: str) -> tuple[str, str]:
         """The prefix of the folder and the file's name in it, for a vassal's name."""

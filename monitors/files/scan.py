@@ -80,6 +80,7 @@ class Scan:
         self.fresh: set[str] = set()  # names that were read
         self.waiting: set[str] = set()  # names not known yet that are being written
         self.refused: dict[str, str] = {}
+        self.passed_over: set[str] = set()  # prefixes of directories that cannot be read
         # Names that are to be read, and were not, with the owner of each.
         self.put_off: dict[str, int] = {}
         # A file may change without an event of its directory: it has hard links, or a mount.
@@ -96,6 +97,13 @@ class Scan:
             self._beat()
             self._one(folder, directory, file)
             yield
+
+    def pass_over(self, prefix: str, reason: str) -> None:
+        """Note that a directory cannot be read, as ``reason`` says; others are looked at."""
+        self.passed_over.add(prefix)
+        self.refused[names.shown(prefix)] = (
+            f"the directory cannot be read: {reason}; its vassals stay as they are"
+        )
 
     def _unchanged(self, folder: ConfigFolder, directory: int, others: list[str]) -> Iterator[None]:
         """Take in what is as known, and add the other names. Hot: once a file and rescan."""

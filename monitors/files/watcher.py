@@ -21,7 +21,7 @@ import contextlib
 import math
 import time
 from collections import ChainMap
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, NoReturn
 
 import trio
@@ -36,6 +36,7 @@ from .allowance import SPENT, Allowance
 from .changes import PAUSE, Changes
 from .fair_queue import SCANNED, How
 from .file_state import Key
+from .lost_folders import LostFolders
 from .observation_queue import ObservationQueue
 from .reader import Reader
 from .reported_state import ReportedState
@@ -80,7 +81,7 @@ class FileMonitor:
         self._limiter = trio.CapacityLimiter(1)
 
     async def run(self, tell: Tell, known: Mapping[str, Spec]) -> None:
-        """Watch until cancelled. The files say it all, so ``known`` says nothing new."""
+        """Watch until cancelled. ``known`` counts only where a directory cannot be read."""
         watches = self._make_watches(self.url)
         runner = BlockingRunner(self._limiter, self._patience)
         try:
@@ -88,7 +89,7 @@ class FileMonitor:
                 teller = ObservationQueue(tell, nursery)
                 try:
                     await FileWatcher(
-                        self._place, self._options, watches, runner, teller, self._allowance
+                        self._place, self._options, watches, runner, teller, self._allowance, known
                     ).go()
                 except Exception as error:
                     teller.fail(error)
@@ -108,9 +109,11 @@ class FileWatcher:
         runner: BlockingRunner,
         teller: ObservationQueue,
         allowance: Allowance,
+        known: Iterable[str],
     ) -> None:
         self._place = place
         self._allowance = allowance
+        self._lost = LostFolders(known)
         self._options = options
         self._watches = watches
         self._runner = runner
@@ -216,6 +219,7 @@ class FileWatcher:
             self._stillness.note(rescan, len(self._reported.records), now)
         self._failed = False
         self._reported.settle(found, looked)
+        self._lost.keep(survey, self._reported.records)
         for name in changes.moved | changes.missing.keys():
             if name in found.fresh or name not in found.records:
                 found.revert(name)

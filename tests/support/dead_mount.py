@@ -1,7 +1,7 @@
-"""A file system that never answers, as one over a network does whose server is gone.
+"""File systems of FUSE whose server does nothing.
 
-It is FUSE without a server: the kernel waits for the first answer. All who wait are let go with an
-error when the mount ends.
+One never answers, as one over a network does whose server is gone: the kernel waits for the first
+answer. All who wait are let go with an error when the mount ends. Others answer with an error.
 """
 
 import contextlib
@@ -21,20 +21,39 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 @contextmanager
 def dead_mount(path: Path) -> Iterator[None]:
     """Have a dead file system at a directory."""
+    with _mount(path, "user_id=0,group_id=0,allow_other"):
+        yield
+
+
+@contextmanager
+def private_mount(path: Path, uid: int, gid: int) -> Iterator[None]:
+    """Have a file system at a directory that its user alone may look into: root gets EACCES."""
+    with _mount(path, f"user_id={uid},group_id={gid}"):
+        yield
+
+
+@contextmanager
+def ended_mount(path: Path) -> Iterator[None]:
+    """Have a file system at a directory whose server has ended: ENOTCONN."""
+    with _mount(path, "user_id=0,group_id=0,allow_other") as server:
+        server.close()
+        yield
+
+
+@contextmanager
+def _mount(path: Path, options: str) -> Iterator[contextlib.ExitStack]:
+    """Mount it. To close what is given is to end its server."""
     need_root("mount file systems")
-    server = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        options = f"fd={server},rootmode=40000,user_id=0,group_id=0,allow_other"
+    with contextlib.ExitStack() as server:
+        descriptor = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        server.callback(os.close, descriptor)
+        options = f"fd={descriptor},rootmode=40000,{options}"
         if _libc.mount(b"dead", os.fsencode(path), b"fuse", 0, options.encode()) != 0:
             error = ctypes.get_errno()
             raise OSError(error, os.strerror(error), str(path))
         try:
-            yield
+            yield server
         finally:
             with contextlib.suppress(OSError):
-                os.close(server)
-            server = -1
+                server.close()
             _libc.umount2(os.fsencode(path), _MNT_DETACH)
-    finally:
-        if server >= 0:
-            os.close(server)

@@ -195,17 +195,6 @@ async def test_directories_of_a_pattern_come_and_go(tmp_path: Path) -> None:
         await watch.until(lambda: not watch.seen)
 
 
-async def test_a_part_that_cannot_be_read_makes_the_whole_unknown(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "x.ini").write_text(name)
-    # An error of a directory that root gets, too.
-    part = "n" * 300
-    async with watching(open_monitor(f"glob://{tmp_path}/*/{part}/*.ini", SELDOM)) as watch:
-        (reason,) = watch.failures()
-        assert reason.endswith(f"/{part}/: File name too long")
-
-
 async def test_relative_patterns_stay_relative(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
