@@ -29,14 +29,18 @@ class Rescan:
         self._watches = watches
         self._scan = scan
         self._tyrant = tyrant
-        self.survey = self._begun()
+        self._is_begun = False
+        self.survey = self._new()
         self._steps = self._look()
 
-    def _begun(self) -> Survey:
+    def _new(self) -> Survey:
         return Survey(self._watches, self._scan, tyrant=self._tyrant)
 
     def piece(self) -> bool:
         """Look on for the time of a piece, in a thread. Whether there is more."""
+        if not self._is_begun:
+            self._is_begun = True
+            self._watches.open()
         end = time.monotonic() + fair_queue.PIECE
         with self._watches:
             for _ in self._steps:
@@ -54,7 +58,7 @@ class Rescan:
             # Look once more with the last step watched, too. Otherwise a root that appears
             # between this look and the watch would be missed.
             self.survey.found.end()
-            self.survey = self._begun()
+            self.survey = self._new()
             self.survey.root_links(trail("/" if root.startswith("/") else "", root))
             try:
                 yield from self._place.survey(self.survey)

@@ -17,7 +17,6 @@ tells them in order. Everything that may block runs in one thread at a time. Whi
 hangs, the monitor says so and starts no other.
 """
 
-import contextlib
 import math
 import time
 from collections import ChainMap
@@ -133,8 +132,6 @@ class FileWatcher:
 
     async def go(self) -> NoReturn:
         """Watch until cancelled."""
-        with contextlib.suppress(Stalled):  # the rescan will wait for that thread, and say so
-            await self._runner.run(self._watches.open)
         scanned = False
         while True:
             now = trio.current_time()

@@ -52,7 +52,13 @@ class Watches(HeldInotify):
         self._complained = False
 
     def open(self) -> None:
-        """Start watching, if the system lets us. Called in a thread: it may run ldconfig."""
+        """Start watching, if the system lets us and nothing is watched yet.
+
+        Called in a thread, at the begin of each rescan: it may run ldconfig. The system
+        may have room now for a descriptor that it refused before.
+        """
+        if self.inotify is not None or self.is_closed:
+            return
         with self:
             try:
                 super().open()

@@ -5,6 +5,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import trio
@@ -14,6 +15,7 @@ from emperord.monitors.files.directory import Directory
 from emperord.monitors.files.pattern import Pattern
 from emperord.monitors.files.survey import Survey
 from emperord.monitors.files.watcher import FileMonitor
+from emperord.monitors.files.watches import Watches
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.registry import open_monitor
 
@@ -168,6 +170,61 @@ async def test_a_file_system_that_hangs_is_a_failure_and_starts_no_second_thread
             await watch.shows("a.ini", "one")
     finally:
         place.let_go.set()
+
+
+class Kept(Watches):
+    """Watches that a test can look at. The system refuses the first attempts to open them."""
+
+    all: ClassVar[list["Kept"]] = []
+    refusals = 0
+
+    def __init__(self, label: str) -> None:
+        super().__init__(label)
+        self.all.append(self)
+
+    def open(self) -> None:
+        """Have no room for a descriptor at first."""
+        if Kept.refusals:
+            Kept.refusals -= 1
+        else:
+            super().open()
+
+
+@pytest.fixture
+def kept() -> Iterator[type[Kept]]:
+    yield Kept
+    Kept.all.clear()
+    Kept.refusals = 0
+
+
+async def test_a_run_that_begins_while_the_thread_hangs_has_events_later(
+    tmp_path: Path, kept: type[Kept]
+) -> None:
+    """It had none for as long as it ran."""
+    place = Stuck(str(tmp_path))
+    monitor = FileMonitor(
+        "dir://x", place, MonitorOptions(freq=OFTEN), patience=0.02, make_watches=kept
+    )
+    try:
+        async with watching(monitor):
+            pass
+        async with watching(monitor) as watch:
+            place.let_go.set()
+            await watch.listings(1)
+            assert kept.all[-1].inotify is not None
+    finally:
+        place.let_go.set()
+
+
+async def test_events_come_once_the_system_has_room_for_them(
+    tmp_path: Path, kept: type[Kept]
+) -> None:
+    kept.refusals = 1
+    options = MonitorOptions(freq=OFTEN)
+    place = Directory(str(tmp_path))
+    async with watching(FileMonitor("dir://x", place, options, make_watches=kept)) as watch:
+        await watch.listings(2)
+        assert kept.all[-1].inotify is not None
 
 
 async def test_events_that_were_lost_are_made_up_for(tmp_path: Path) -> None:
