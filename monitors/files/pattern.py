@@ -120,6 +120,8 @@ class Pattern:
             raise error
         elif error.errno not in _HOLES:
             survey.found.pass_over(prefix, error_text(error))
+        elif error.errno == errno.ENOENT:
+            survey.gap(self._prefix, prefix)
 
     def locate(self, name: str) -> tuple[str, str]:
         """The prefix of the folder and the file's name in it, for a vassal's name."""

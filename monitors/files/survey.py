@@ -13,7 +13,7 @@ from typing import Protocol
 
 from ..listing import LIST, REACH, open_directory
 from .file_state import Key, Step
-from .links import key_of
+from .links import key_of, trail
 from .scan import ConfigFolder, Scan
 from .watches import FILES, NAMES, Watches
 
@@ -57,6 +57,7 @@ class Survey:
         self.watched: dict[str, WatchedDirectory] = {}
         self.folders: dict[str, tuple[ConfigFolder, Key]] = {}  # by the prefix of their paths
         self.device: int | None = None  # of the root
+        self.is_doubtful = False  # a directory came while the survey looked for it
         self.found = scan(self)
 
     def watch(self, path: str, mask: int) -> WatchedDirectory:
@@ -109,6 +110,17 @@ class Survey:
         """Note that the way to the root passes here."""
         for directory, name in steps:
             self.watch(directory, NAMES).root_links.add(name)
+
+    def gap(self, root: str, path: str) -> None:
+        """Note that a directory below ``root`` is not there.
+
+        If symlinks lead to it, nothing else watches where it would come.
+        """
+        way = trail(root, path.removeprefix(root))
+        if len(way) > 1:
+            self.root_links(way)
+            # It may have come before the watch.
+            self.is_doubtful = self.is_doubtful or os.path.isdir(path)
 
     def follow(self, name: str, way: tuple[Step, ...]) -> None:
         """Note that a vassal's symlink leads past here."""

@@ -112,7 +112,7 @@ class FileWatcher:
     ) -> None:
         self._place = place
         self._allowance = allowance
-        self._lost = LostFolders(known)
+        self._lost = LostFolders(place, known)
         self._options = options
         self._watches = watches
         self._runner = runner
@@ -216,7 +216,14 @@ class FileWatcher:
             self._stillness.note(rescan, len(self._reported.records), now)
         self._failed = False
         self._reported.settle(found, looked)
-        self._lost.keep(survey, self._reported.records)
+        self._lost.keep(survey, self._reported.records, now, end)
+        self._next = min(self._next, max(self._lost.due, self._earliest))
+        changes.missing = {
+            name: since
+            for name, since in changes.missing.items()
+            if self._place.locate(name)[0] in survey.folders
+        }
+        changes.rescan = changes.rescan or survey.is_doubtful
         for name in changes.moved | changes.missing.keys():
             if name in found.fresh or name not in found.records:
                 found.revert(name)

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from emperord.monitors.registry import open_monitor
 from support.dead_mount import ended_mount, private_mount
 from support.tyrant import ALICE, ALICES
 
-from ..watching import OFTEN, watching
+from ..watching import NEVER, OFTEN, watching
 
 Break = Callable[[Path], AbstractContextManager[None]]
 STAYS = "the directory cannot be read: {}; its vassals stay as they are"
@@ -98,6 +99,72 @@ async def test_a_monitor_that_starts_ends_no_vassal_of_such_a_directory(homes: P
             kept = {f"{alices}/{file}.ini": "its directory cannot be read" for file in "xy"}
             assert watch.refused == {f"{alices}/": STAYS.format("File name too long"), **kept}
             assert list(watch.seen) == [f"{homes}/bob/vassals/x.ini"]
+
+
+# Folders that are exchanged
+
+
+def current(folder: Path) -> tuple[Path, Path]:
+    return folder / "app/current", folder / "app/old"
+
+
+def whole(folder: Path) -> tuple[Path, Path]:
+    return folder / "app", folder / ".aside"
+
+
+@pytest.mark.parametrize("part", [current, whole], ids=["the last directory", "one on the way"])
+async def test_a_folder_that_is_exchanged_keeps_its_vassals(
+    tmp_path: Path, part: Callable[[Path], tuple[Path, Path]]
+) -> None:
+    """They were stopped, and started as new ones."""
+    place, aside = part(tmp_path / "apps")
+    folder = tmp_path / "apps/app/current"
+    folder.mkdir(parents=True)
+    for name in ("a.ini", "b.ini"):
+        (folder / name).write_text("old")
+    monitor = open_monitor(f"glob://{tmp_path}/apps/*/current/*.ini", MonitorOptions(freq=NEVER))
+    async with watching(monitor) as watch:
+        place.rename(aside)
+        await watch.listings(1)  # one that was made between both steps
+        assert set(watch.seen) == {f"{folder}/a.ini", f"{folder}/b.ini"}
+        folder.mkdir(parents=True)
+        (folder / "a.ini").write_text("new")
+        await watch.shows(f"{folder}/a.ini", "new")
+        await watch.until(lambda: list(watch.seen) == [f"{folder}/a.ini"])
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["at once", "file by file"])
+async def test_a_folder_that_is_removed_has_no_vassals_soon(homes: Path, missing: bool) -> None:
+    alices, bobs = homes / "alice/vassals", homes / "bob/vassals"
+    (alices / "y.ini").write_text("old")
+    monitor = open_monitor(f"glob://{homes}/*/vassals/*.ini", MonitorOptions(freq=NEVER))
+    async with watching(monitor) as watch:
+        if missing:
+            (alices / "x.ini").unlink()
+            (bobs / "x.ini").write_text("new")
+            await watch.shows(f"{bobs}/x.ini", "new")  # so it was seen that the other is missing
+        shutil.rmtree(alices)
+        await watch.until(lambda: list(watch.seen) == [f"{bobs}/x.ini"])
+        told = len(watch.told)
+        await watch.rest()
+        assert len(watch.told) == told
+
+
+async def test_a_target_of_a_symlink_that_comes_back_is_seen(tmp_path: Path) -> None:
+    """Nothing watched the directory in which it was made anew."""
+    target = tmp_path / "out/r1"
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "apps/t3").symlink_to("../out/r1")
+    target.mkdir(parents=True)
+    (target / "a.ini").write_text("old")
+    monitor = open_monitor(f"glob://{tmp_path}/apps/*/*.ini", MonitorOptions(freq=NEVER))
+    async with watching(monitor) as watch:
+        for removed in (target, target.parent):
+            shutil.rmtree(removed)
+            await watch.until(lambda: not watch.seen)
+            target.mkdir(parents=True)
+            (target / "a.ini").write_text(removed.name)
+            await watch.shows(f"{tmp_path}/apps/t3/a.ini", removed.name)
 
 
 # Descriptors of the daemon itself
