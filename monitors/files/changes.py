@@ -12,6 +12,7 @@ before anything is told. They sort the names into four tables:
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Final
 
@@ -50,6 +51,8 @@ class Changes:
         self.coming: dict[str, WatchedDirectory] = {}
         self.unfinished: dict[str, float] = {}
         self.missing: dict[str, float] = {}
+        # Each missing name once, the oldest first: thousands may be missing.
+        self._graces: deque[tuple[str, float]] = deque()
         self.later: dict[str, float] = {}
         self.pending = FairQueue(turn_of)
         self.moved: set[str] = set()  # names of events since the last rescan began
@@ -63,8 +66,9 @@ class Changes:
             if now >= since + self._quiet:
                 del self.unfinished[name]
                 self.pending.put(name)
-        for name, since in self.missing.items():
-            if now >= since + GRACE:
+        while self._graces and now >= self._graces[0][1] + GRACE:
+            name, since = self._graces.popleft()
+            if self.missing.get(name) == since:
                 self.pending.put(name)
         for name, due in list(self.later.items()):
             if now >= due:
@@ -76,16 +80,30 @@ class Changes:
         times = list(self.later.values())
         if self.unfinished:
             times.append(min(self.unfinished.values()) + self._quiet)
-        if missing and self.missing:
-            times.append(min(self.missing.values()) + GRACE)
+        if missing and self._graces:
+            times.append(self._graces[0][1] + GRACE)
         return times
 
     def is_gone(self, name: str, now: float) -> bool:
         """Whether a file that is not there has been missing for long enough."""
-        if now < self.missing.setdefault(name, now) + GRACE:
+        since = self.missing.get(name)
+        if since is None:
+            self.missing[name] = now
+            self._graces.append((name, now))
+            return False
+        if now < since + GRACE:
             return False
         del self.missing[name]
         return True
+
+    def look_again(self, is_there: Callable[[str], bool]) -> None:
+        """After a rescan, have the names that are missing looked at again.
+
+        ``is_there`` tells whether the folder of a name is there. If not, no look at the name is
+        possible, and the folder's end decides.
+        """
+        self.missing = {name: since for name, since in self.missing.items() if is_there(name)}
+        self._graces = deque(self.missing.items())
 
     # Directories
 

@@ -218,11 +218,7 @@ class FileWatcher:
         self._reported.settle(found, looked)
         self._lost.keep(survey, self._reported.records, now, end)
         self._next = min(self._next, max(self._lost.due, self._earliest))
-        changes.missing = {
-            name: since
-            for name, since in changes.missing.items()
-            if self._place.locate(name)[0] in survey.folders
-        }
+        changes.look_again(lambda name: self._place.locate(name)[0] in survey.folders)
         changes.rescan = changes.rescan or survey.is_doubtful
         for name in changes.moved | changes.missing.keys():
             if name in found.fresh or name not in found.records:

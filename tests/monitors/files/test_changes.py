@@ -10,6 +10,7 @@ from emperord.monitors.files import changes as sorting
 from emperord.monitors.files import fair_queue
 from emperord.monitors.files.file_state import Found
 from emperord.monitors.files.reader import Reader
+from emperord.monitors.files.watches import Watches
 from emperord.monitors.options import MonitorOptions
 from support.root import need_root
 from support.tyrant import common_ground
@@ -302,6 +303,21 @@ async def test_a_file_missing_for_a_moment_is_not_gone(
         path.write_text("two")
         await watch.shows("a.ini", "two")
         assert "Vanished" not in watch.kinds()
+
+
+def test_each_of_thousands_of_missing_files_is_looked_at_once() -> None:
+    """The time that 20,000 deletions took grew with the square of their number."""
+    changes = sorting.Changes(MonitorOptions(), Watches("dir://"), lambda _: "turn")
+    names = [f"{number}.ini" for number in range(3 * fair_queue.MOST)]
+    assert not [name for name in names if changes.is_gone(name, now=1.0)]
+    looked: list[str] = []
+    for _ in range(4):
+        changes.expire(now=2.0)
+        looked += changes.pending.take()
+    assert looked == names
+    changes.look_again(lambda name: name != "0.ini")  # a rescan came between
+    changes.expire(now=2.0)
+    assert [name for name in names if changes.is_gone(name, now=2.0)] == names[1:]
 
 
 def test_the_signature_of_a_file_that_just_changed_is_not_trusted(tmp_path: Path) -> None:

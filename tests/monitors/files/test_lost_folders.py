@@ -150,6 +150,21 @@ async def test_a_folder_that_is_removed_has_no_vassals_soon(homes: Path, missing
         assert len(watch.told) == told
 
 
+async def test_a_file_that_was_missing_is_gone_where_its_folder_is_another_one(homes: Path) -> None:
+    alices, bobs = homes / "alice/vassals", homes / "bob/vassals"
+    (alices / "y.ini").write_text("old")
+    monitor = open_monitor(f"glob://{homes}/*/vassals/*.ini", MonitorOptions(freq=NEVER))
+    async with watching(monitor) as watch:
+        (alices / "x.ini").unlink()
+        (bobs / "x.ini").write_text("new")
+        await watch.shows(f"{bobs}/x.ini", "new")  # so it was seen that the other is missing
+        alices.rename(homes / "aside")
+        alices.mkdir()
+        (alices / "y.ini").write_text("new")
+        await watch.shows(f"{alices}/y.ini", "new")
+        await watch.until(lambda: f"{alices}/x.ini" not in watch.seen)
+
+
 async def test_a_target_of_a_symlink_that_comes_back_is_seen(tmp_path: Path) -> None:
     """Nothing watched the directory in which it was made anew."""
     target = tmp_path / "out/r1"
