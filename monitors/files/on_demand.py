@@ -7,20 +7,26 @@ the address is a socket file there that is named like the vassal. With a command
 prints, asked whenever the config is read; no shell is involved.
 
 In tyrant mode the tenant's rights count for both the file and the command. So the tenant could
-forge what either says, and neither may name a port that the tenant could not have.
+forge what either says, and neither may name a port that the tenant could not have. The tenant can
+also stop the command, or have it print without end. So little of its output is read, and time that
+a tenant's commands take fills a leaky bucket. While that is full, none is asked for this tenant.
+Otherwise the files of all others would wait for it again and again.
 """
 
 import contextlib
 import errno
 import os
+import select
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from typing import Final
 
 from ...journal import quantities
 from ...journal.events import Spec
+from ...journal.leaky_bucket import Bucket
 from .. import names, ownership
 from ..children import Child
 from ..options import MonitorOptions
@@ -31,6 +37,13 @@ from ..tenant import Tenant, become, passed
 LONGEST: Final = 255  # bytes of an address
 LIMIT: Final = 5.0  # seconds for the command
 _GRACE: Final = 1.0  # seconds more, to see that it was ended
+_MOST: Final = 1 << 16  # bytes that it may print
+
+# Seconds that the commands of one tenant may take at once, and in each second for ever. The first
+# ones of each command do not count, so that a quick command is asked for thousands of vassals.
+BURST: Final = 10.0
+RATE: Final = 0.05
+QUICK: Final = 0.25
 
 _NOTHING: Final = (0,)
 _LOWEST: Final = "/proc/sys/net/ipv4/ip_unprivileged_port_start"  # ip(7)
@@ -52,6 +65,7 @@ class Addresses:
         self._directory = options.on_demand_directory
         self._command = shlex.split(options.on_demand_exec or "")
         self._environment = options.environment
+        self._taken: dict[int, Bucket] = {}  # seconds that commands took, by uid
 
     def signature(self, directory: int, file: str) -> tuple[int, ...]:
         """The signature of the file beside. ``directory`` is open, ``file`` the config."""
@@ -119,6 +133,9 @@ class Addresses:
         program = self._command[0]
         what = f"--on-demand-exec {names.shown(program)}"
         argument = f"./{path}" if path.startswith("-") else path
+        if tenant is not None:
+            self._make_room(tenant.uid, what)
+        began = time.monotonic()
         try:
             run = Child(
                 # It is held to its time even if the daemon dies meanwhile.
@@ -139,11 +156,17 @@ class Addresses:
         late = NoAnswer(f"{what} did not end within {LIMIT:g} s")
         with run:
             try:
-                output, _ = run.communicate(timeout=LIMIT + _GRACE)
+                output = _output(run, began + LIMIT + _GRACE)
             except subprocess.TimeoutExpired:  # something that it left behind has its output
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(run.pid, signal.SIGKILL)
                 raise late from None
+            finally:
+                if run.returncode is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(run.pid, signal.SIGKILL)
+                if tenant is not None:
+                    self._charge(tenant.uid, time.monotonic() - began)
+        if output is None:
+            raise NoAnswer(f"{what} printed more than {_MOST >> 10} KiB")
         if run.returncode == -signal.SIGKILL:
             raise late
         if run.returncode != 0:
@@ -154,6 +177,43 @@ class Addresses:
             hint = f"a program run as uid {tenant.uid} cannot give them"
             _check_port(address or "", tenant.uid, hint)
         return address
+
+    def _make_room(self, uid: int, what: str) -> None:
+        """Make sure that the commands of a tenant have not taken too long. Raises NoAnswer."""
+        bucket = self._taken.get(uid)
+        if bucket is None:
+            return
+        now = time.monotonic()
+        if bucket.is_empty(now):
+            del self._taken[uid]
+        elif bucket.wait(0, now) > 0:
+            raise NoAnswer(f"{what} took too long for configs of uid {uid}; it is asked later")
+
+    def _charge(self, uid: int, took: float) -> None:
+        """Count the seconds that a command of a tenant took, if it was not quick."""
+        if took > QUICK:
+            bucket = self._taken.setdefault(uid, Bucket(BURST, RATE))
+            bucket.fill(took - QUICK, time.monotonic())
+
+
+def _output(run: Child, end: float) -> bytes | None:
+    """The output of a command that ended; None if it is too long, and the command may run on.
+
+    ``end`` is a time of the monotonic clock. Raises subprocess.TimeoutExpired after it.
+    """
+    assert run.stdout is not None
+    output = bytearray()
+    poll = select.poll()
+    poll.register(run.stdout, select.POLLIN)
+    while poll.poll(max(0.0, end - time.monotonic()) * 1000):
+        chunk = os.read(run.stdout.fileno(), _MOST)
+        output += chunk
+        if len(output) > _MOST:
+            return None
+        if not chunk:
+            run.wait(max(0.0, end - time.monotonic()))
+            return bytes(output)
+    raise subprocess.TimeoutExpired(run.args, LIMIT)
 
 
 def _check_owner(status: os.stat_result, file: str, owner: int) -> None:
