@@ -49,7 +49,6 @@ from ..loop.clock import Clock
 from ..loop.systemd import Notifier
 from ..witness.targets import Target
 from . import in_use, missing_events
-from .estranged import Estranged
 from .identity import Holder, estrangement, short
 from .witnessed import difference
 
@@ -266,6 +265,8 @@ class Opening:
         self, known: Head, fleet: Fleet | None, reason: str, listener: socket.socket
     ) -> list[Draft]:
         """Be estranged until it is decided how to go on; the events that are to say so."""
+        from .estranged import Estranged  # few starts need it
+
         keeper, holder = self._keeper, self._holder
         looked: str | None = reason
         while looked is not None:
