@@ -157,10 +157,10 @@ def _of_the_clock(found: re.Match[str], present: int) -> int:
     """The last time that a clock showed this: a journal knows nothing of the future."""
     # An offset may move it by a day in either direction.
     for days in (1, 0, -1):
-        at = _instant(_date(present) + timedelta(days=days), *found.groups(default=""))
-        if at <= present:
-            return at
-    return _instant(_date(present) - timedelta(days=2), *found.groups(default=""))
+        for at in _instants(_date(present) + timedelta(days=days), *found.groups(default="")):
+            if at <= present:
+                return at
+    return _instants(_date(present) - timedelta(days=2), *found.groups(default=""))[0]
 
 
 _MEANINGS: Final = (
@@ -175,18 +175,23 @@ def _date(at: int) -> date:
     return datetime.fromtimestamp(at // _SECOND).date()
 
 
+def _instants(day: date, *clock: str) -> tuple[int, ...]:
+    """The times at which a clock shows this on a day, the last one first.
+
+    They are two where the clock is set back and shows an hour again. A clock that is set forward
+    leaves out an hour. Then the second reading (``fold=1``) is before the first, and is no other.
+    """
+    first, again = _instant(day, *clock), _instant(day, *clock, fold=1)
+    return (again, first) if again > first else (first,)
+
+
 def _instant(
     day: date, hour: str = "", minute: str = "", second: str = "", fraction: str = "",
-    offset: str = "",
+    offset: str = "", *, fold: int = 0,
 ) -> int:  # fmt: skip
     clock = (int(hour or 0), int(minute or 0), int(second or 0))
-    local = datetime(day.year, day.month, day.day, *clock, tzinfo=_zone(offset))
-    if not offset:
-        local = local.astimezone()
-    # Not a difference of two: that of datetimes with one zone leaves out its changes.
-    between = local.replace(tzinfo=None) - _EPOCH.replace(tzinfo=None)
-    between -= local.utcoffset() or timedelta()
-    whole = between.days * 86_400 + between.seconds
+    local = datetime(day.year, day.month, day.day, *clock, tzinfo=_zone(offset), fold=fold)
+    whole = int(local.timestamp())  # a number of seconds that a float has exactly
     return whole * _SECOND + int(fraction.ljust(9, "0") or 0)
 
 

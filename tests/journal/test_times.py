@@ -110,6 +110,14 @@ def test_a_time_without_an_offset_is_local(text: str, same: str) -> None:
         pytest.param("06:41", "2026-11-24T05:42Z", "2026-11-24T05:41Z", id="a minute ago"),
         pytest.param("06:41", "2026-11-24T05:40Z", "2026-11-23T05:41Z", id="the day before"),
         pytest.param("06:41", "2026-10-25T05:40Z", "2026-10-24T04:41Z", id="a day of 25 hours"),
+        pytest.param("02:30", "2026-10-25T01:45Z", "2026-10-25T01:30Z", id="the hour again"),
+        pytest.param("02:30", "2026-10-25T01:15Z", "2026-10-25T00:30Z", id="not yet again"),
+        pytest.param("02:30", "2026-10-26T06:00Z", "2026-10-26T01:30Z", id="the day after"),
+        pytest.param("02:30", "2026-10-26T01:00Z", "2026-10-25T01:30Z", id="again, yesterday"),
+        pytest.param("02:30", "2026-03-29T01:10Z", "2026-03-28T01:30Z", id="an hour left out"),
+        pytest.param(
+            "02:30 Europe/Berlin", "2026-10-25T01:45Z", "2026-10-25T01:30Z", id="of a zone, again"
+        ),
         pytest.param("00:30", "2026-11-24T23:40Z", "2026-11-24T23:30Z", id="UTC has another date"),
         pytest.param("today", "2026-11-24T23:40Z", "2026-11-24T23:00Z", id="the local date"),
     ],
