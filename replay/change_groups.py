@@ -6,7 +6,7 @@ Events of others may stand between them.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -16,6 +16,7 @@ from ..journal.deploys import DEPLOYS
 from ..journal.reading import Reader
 
 GAP: Final = 100_000_000  # nanoseconds between two events of one listing, at most
+APART: Final = 10**9  # nanoseconds between two events of a run, at most
 _NEAR: Final = 16  # events before and after one that are read first
 _FAR: Final = 4000  # events before and after one, among which those that came with it are
 
@@ -40,6 +41,18 @@ class ChangeGroup(msgspec.Struct, frozen=True):
         ]
         more = f", with {' and '.join(others)}" if others else ""
         return f"one of {self.count} {did} {how} (events {self.first}-{self.last}){more}"
+
+
+def runs(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    """The rows of events of one source, in runs. A row begins with its number and its time."""
+    run: list[Any] = []
+    for row in rows:
+        if run and row[1] - run[-1][1] > APART:
+            yield run
+            run = []
+        run.append(row)
+    if run:
+        yield run
 
 
 class _Run:

@@ -10,7 +10,7 @@ The removals are found in the table ``deploy`` where the daemon has stored it, a
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,13 +19,13 @@ from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader
 from ..journal.times import rfc3339, took
 from ..monitors.names import shown
+from .change_groups import runs
 from .clocks import stamp
 from .rebuild import fleet_at
 from .tally import Window
 
 FROM: Final = 5  # vassals
 UNDONE: Final = 3600 * 10**9  # nanoseconds from the first removal
-_APART: Final = 10**9  # nanoseconds between two removals that belong together
 _SECOND: Final = 10**9
 
 
@@ -80,7 +80,7 @@ def mass_removals(reader: Reader, window: Window) -> list[MassRemoval]:
     found = [
         one
         for monitor, rows in _removals(reader, window).items()
-        for run in _runs(rows)
+        for run in runs(rows)
         if len(run) >= FROM and (one := _of_run(reader, monitor, run)) is not None
     ]
     return sorted(found, key=lambda one: one.seq)
@@ -99,18 +99,6 @@ def _removals(reader: Reader, window: Window) -> dict[str, list[Any]]:
     ):
         by_source[str(row[2])].append(row)
     return by_source
-
-
-def _runs(rows: Sequence[Any]) -> Iterator[list[Any]]:
-    """The rows that follow each other at once."""
-    run: list[Any] = []
-    for row in rows:
-        if run and row[1] - run[-1][1] > _APART:
-            yield run
-            run = []
-        run.append(row)
-    if run:
-        yield run
 
 
 def _of_run(reader: Reader, monitor: str, run: Sequence[Any]) -> MassRemoval | None:

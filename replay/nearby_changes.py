@@ -9,11 +9,11 @@ import msgspec
 from ..journal.deploys import DEPLOYS
 from ..journal.reading import COLUMNS, Reader
 from ..monitors.names import shown
+from .change_groups import APART
 from .event_text import essence
 from .sources import Sources
 
 MINUTE: Final = 60 * 10**9  # nanoseconds
-_APART: Final = 10**9  # nanoseconds between two events of a group, at most
 _MOST_NAMES: Final = 4
 _MOST: Final = 2000  # events
 KINDS: Final = (
@@ -76,7 +76,7 @@ def _grouped(reader: Reader, rows: Iterator[Any]) -> Iterator[Change]:
     for row in rows:
         seq, at, kind, monitor, vassal = row[:5]
         same = now is not None and kind in DEPLOYS and (now.kind, now.monitor) == (kind, monitor)
-        if now is not None and same and at - end <= _APART:
+        if now is not None and same and at - end <= APART:
             now.last, end = seq, at
             if vassal not in now.names:
                 insort(now.names, vassal)  # a listing has no order, so the events have none

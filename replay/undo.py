@@ -22,10 +22,11 @@ from ..journal.selection import Filter
 from ..monitors.names import shown
 from . import sql
 from .altered_rows import altered, complaint
+from .change_groups import runs
 from .rebuild import NotFound, fleet_at, where_it_is
 
 _REMOVED: Final = ("vassal_removed", "vassal_destroyed")
-_MOST: Final = 10_000  # events of a listing that are looked at for others that left with it
+_MOST: Final = 10_000  # events before and after a removal, among which those that came with it are
 _TABLE: Final = re.compile(r"\bfrom\s+([\w.]+)", re.IGNORECASE)
 _FILTER: Final = re.compile(r",\s*(?:\{|$)")
 _COLLECTION: Final = "uwsgi.emperor.vassals"  # where the URL names none
@@ -150,11 +151,12 @@ def _notes(reader: Reader, event: Event, name: str, was: Vassal | None) -> Itera
     if _wanted_config(now) == _wanted_config(was):
         yield "it is so now already"
     if event.kind == "vassal_removed":
-        first, last = _together(reader, event)
-        if last > first:
+        run = _together(reader, event)
+        if len(run) > 1:
+            texts = _replay(reader, f"export-configs --at @{run[0] - 1} -o DIR")
             yield (
-                f"{last - first + 1} vassals were removed together, by events {first} to {last};"
-                f" for all texts: {_replay(reader, f'export-configs --at @{first - 1} -o DIR')}"
+                f"{len(run)} vassals were removed together, by events {run[0]} to {run[-1]};"
+                f" for all texts: {texts}"
             )
 
 
@@ -162,18 +164,15 @@ def _wanted_config(vassal: Vassal | None) -> str | None:
     return None if vassal is None or not vassal.wanted else vassal.spec.config
 
 
-def _together(reader: Reader, event: Event) -> tuple[int, int]:
-    """The first and the last event of the run of removals by the same source."""
-    ends = []
-    for step in (-1, 1):
-        seq = event.seq
-        for _ in range(_MOST):
-            row = reader.row(seq + step)
-            if row is None or (row[2], row[3]) != (event.kind, event.monitor):
-                break
-            seq += step
-        ends.append(seq)
-    return ends[0], ends[1]
+def _together(reader: Reader, event: Event) -> list[int]:
+    """The run of removals by the same source to which one belongs."""
+    rows = reader.fetch(
+        "SELECT seq, at FROM event WHERE seq >= ? AND seq <= ? AND monitor = ? AND kind = ?"
+        " AND typeof(at) = 'integer' ORDER BY seq",
+        event.seq - _MOST, event.seq + _MOST, event.monitor, event.kind,
+    )  # fmt: skip
+    found = ([row[0] for row in run] for run in runs(rows))
+    return next((run for run in found if event.seq in run), [event.seq])
 
 
 def _giving_back(

@@ -149,6 +149,29 @@ def test_notes(path: str, seq: int, note: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("gaps", "seq", "told_"),
+    [
+        pytest.param((0.1, 0.1), 6, "3 vassals were removed together, by events 6 to 8", id="all"),
+        pytest.param((0.1, 3600), 6, "2 vassals were removed together, by events 6 to 7", id="two"),
+        pytest.param((3600, 0.1), 8, "2 vassals were removed together, by events 7 to 8", id="end"),
+        pytest.param((3600, 3600), 7, None, id="hours-apart"),
+    ],
+)
+def test_a_run_of_removals_ends_after_a_second(
+    tmp_path: Path, gaps: tuple[float, float], seq: int, told_: str | None
+) -> None:
+    path, names = str(tmp_path / "journal.db"), ("a.ini", "b.ini", "c.ini")
+    with building(path) as builder:
+        builder.start()
+        for name in names:
+            builder.added(name)  # 3, 4, 5
+        for name, after in zip(names, (1, *gaps), strict=True):
+            builder.event("vassal_removed", name, MONITOR, after=after, reason="")  # 6, 7, 8
+    notes = [note.partition(";")[0] for note in told(path, seq)["notes"]]
+    assert notes == ([] if told_ is None else [told_])
+
+
+@pytest.mark.parametrize(
     ("seq", "code", "says"),
     [
         pytest.param("7", 1, "event 7 changed the time of a b.ini only", id="touched"),
