@@ -83,10 +83,10 @@ def _count_behind(run: Run, wanted: str | None, at: int | None) -> None:
     run.behind_since = at if run.until is None and wanted != run.config else None
 
 
-def runs(reader: Reader, among: Set[str] | None, first: int, last: int) -> list[Run]:
+def runs(reader: Reader, among: Set[str] | None, first: int, last: int, now: int) -> list[Run]:
     """The runs of which a part is between events ``first`` and ``last``, in order. Raises Damaged.
 
-    Those that last when ``last`` was recorded have no end.
+    Those that last at ``now``, in nanoseconds and not before ``last``, have no end.
     """
     fleet, _ = base(reader, max(first - 1, reader.anchor.seq))
     follower = _Follower(fleet, among)
@@ -100,7 +100,7 @@ def runs(reader: Reader, among: Set[str] | None, first: int, last: int) -> list[
         found += ended if event.seq >= first else []
     for run in follower.open.values():
         if run.behind_since is not None:
-            run.behind += fleet.at - run.behind_since
+            run.behind += max(0, now - run.behind_since)
     found += follower.open.values()
     return sorted(found, key=lambda run: (run.since_seq or 0, run.vassal))
 
@@ -110,7 +110,7 @@ _ABOUT_ALL = ("daemon_started", "daemon_ready", "daemon_stopping", "daemon_stopp
 
 
 def run_record(run: Run, now: int) -> dict[str, Any]:
-    """A run in the shape of the surface; ``now`` is when the last event was."""
+    """A run in the shape of the surface; ``now`` is when the answer ends, in nanoseconds."""
     lasted = None if run.since is None else (run.until or now) - run.since
     return {
         "vassal": run.vassal,
@@ -131,7 +131,7 @@ _HEAD = ("VASSAL", "CONFIG", "SINCE ({zone})", "UNTIL", "LASTED", "BEHIND", "WAN
 
 
 def head(now: int) -> list[str]:
-    """The head of the table; ``now`` is when the last event was."""
+    """The head of the table; ``now`` is when the answer ends, in nanoseconds."""
     return [each.format(zone=zone(now)) for each in _HEAD]
 
 

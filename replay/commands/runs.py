@@ -34,17 +34,23 @@ def command(
     among = set(chosen(reader, names)) if names else None
     first = reader.anchor.seq + 1 if since is None else reader.seq_before(since) + 1
     last = reader.head.seq if until is None else reader.seq_of(until)
+    now = _end(reader, last, until)
     told = [
         run
-        for run in runs.runs(reader, among, first, last)
+        for run in runs.runs(reader, among, first, last, now)
         if (config is None or (run.config or "").startswith(config.lower()))
         and (run.behind or not behind)
     ]
-    row = reader.row(last)
-    now = 0 if row is None else row[1]
     if form != "short":
         write(formatted(form, runs.COLUMNS, (runs.run_record(run, now) for run in told)))
         return
     if not told:
         raise NotFound("no vassal ran such a config then; 'emperor-replay runs' has all")
     print_lines(aligned(runs.head(now), [runs.cells(run, now) for run in told]))
+
+
+def _end(reader: Reader, last: int, until: Moment | None) -> int:
+    """When the answer ends: at T, yet no later than the record; else with the last event."""
+    row = reader.row(reader.head.seq if isinstance(until, int) else last)
+    at = 0 if row is None else row[1]
+    return min(until, at) if isinstance(until, int) else at

@@ -78,6 +78,23 @@ def test_times_of_a_run(path: str) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("until", "lasted", "behind"),
+    [
+        pytest.param("2026-11-24T06:00:30Z", [27, 24], [21, 20], id="between two events"),
+        pytest.param("@10", [7, 4], [1, 0], id="an event"),
+        pytest.param("2026-11-24T06:00:41.5Z", [37, 35, 1.5, 0.5], [31, 31, 0, 0], id="before one"),
+        pytest.param("2026-11-25", [37, 35, 2, 1], [31, 31, 0, 0], id="behind the last event"),
+    ],
+)
+def test_what_lasts_is_counted_to_the_end_of_the_period(
+    path: str, until: str, lasted: list[float], behind: list[float]
+) -> None:
+    found = known(path, "runs", "--until", until)
+    assert [run["lasted_s"] for run in found] == lasted
+    assert [run["behind_s"] for run in found] == behind
+
+
 def test_nothing_ran(path: str) -> None:
     assert told(path, "runs", "--config", "ffff", code=1) == ""
     assert known(path, "runs", "--config", "ffff") == []
