@@ -14,6 +14,7 @@ from ..daemon.client import completing
 from ..journal.places import default_journal
 from ..journal.reading import Reader, open_journal
 from . import hosts
+from .names import known
 from .sources import Sources
 
 
@@ -35,7 +36,7 @@ def _asks(ctx: click.Context) -> bool:
 def _vassals(ctx: click.Context) -> Iterable[str]:
     if _asks(ctx):
         return completing.vassals(ctx)
-    return sorted({name for reader in _readers(ctx) for name in reader.vassals()})
+    return sorted({name for reader in _readers(ctx) for name in known(reader)})
 
 
 def _sources(ctx: click.Context) -> Iterable[str]:

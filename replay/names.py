@@ -1,18 +1,36 @@
 """Names that were never there, and what may have been meant."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
 from ..daemon.cli.nearest import did_you_mean, is_pattern, nearest
+from ..journal.errors import JournalError
 from ..journal.reading import Reader
 from ..monitors.names import shown
-from .rebuild import NotFound
+from .rebuild import NotFound, base
+
+
+def known(reader: Reader) -> list[str]:
+    """Every vassal of which an event speaks, or that was there before this file, sorted."""
+    return sorted({*reader.vassals(), *_older(reader)})
+
+
+def _older(reader: Reader) -> Collection[str]:
+    """The vassals of the fleet with which this file begins. A damaged snapshot tells none."""
+    try:
+        return base(reader, reader.anchor.seq)[0].vassals
+    except JournalError:
+        return ()
 
 
 def check_known(reader: Reader, name: str) -> None:
-    """Raise NotFound, with names that are near, if no event speaks of the vassal."""
-    if reader.first_of(name) is None:
+    """Raise NotFound, with names that are near, if the journal never knew the vassal."""
+    if not _is_known(reader, name):
         raise NotFound(unknown(reader, name))
+
+
+def _is_known(reader: Reader, name: str) -> bool:
+    return reader.first_of(name) is not None or name in _older(reader)
 
 
 def unknown(reader: Reader, name: str) -> str:
@@ -22,7 +40,7 @@ def unknown(reader: Reader, name: str) -> str:
     if refused is not None:
         reason = getattr(reader.decode(refused).body, "reason", "")
         return f"{text}; event {refused[0]} refused it: {shown(reason)}"
-    return "; ".join(filter(None, (text, did_you_mean(nearest(name, reader.vassals())))))
+    return "; ".join(filter(None, (text, did_you_mean(nearest(name, known(reader))))))
 
 
 def chosen(reader: Reader, told: Iterable[str]) -> list[str]:
@@ -32,10 +50,10 @@ def chosen(reader: Reader, told: Iterable[str]) -> list[str]:
     """
     found = set[str]()
     for one in told:
-        if reader.first_of(one) is not None:
+        if _is_known(reader, one):
             found.add(one)
         elif is_pattern(one):
-            fits = [name for name in reader.vassals() if fnmatchcase(name, one)]
+            fits = [name for name in known(reader) if fnmatchcase(name, one)]
             if not fits:
                 raise NotFound(f"no vassal that was ever known here fits {shown(one)}")
             found.update(fits)

@@ -13,7 +13,7 @@ from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader
 from ..monitors.names import shown
 from . import completing
-from .names import chosen
+from .names import chosen, known
 from .rebuild import NotFound, base
 from .shared import name_of
 from .sources import Sources
@@ -55,7 +55,7 @@ def chosen_of(reader: Reader, told: Iterable[str], url: str | None) -> list[str]
     Without names, they are all of the source; without a source, of any.
     """
     told = list(told)
-    names = chosen(reader, told) if told else reader.vassals()
+    names = chosen(reader, told) if told else known(reader)
     if url is None:
         return names
     its = vassals_of(reader, url)

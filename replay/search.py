@@ -3,7 +3,8 @@
 Each stored text is looked through once, whichever vassals had it. The daemon stored with each
 deploy which config was wanted before it. So the deploys tell when the configs that have the text
 came and went, and the events themselves are read only for the answer. Where those deploys are not
-stored, the events are folded.
+stored, the events are folded. A file that an archive was cut from begins with a snapshot. It tells
+the configs of the vassals that have no deploy in the file.
 
 A *presence* is the time in which each config of a vassal had the text. A vassal that gets another
 config with the same text goes on with its presence.
@@ -12,7 +13,7 @@ config with the same text goes on with its presence.
 import json
 import re
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Final
@@ -26,7 +27,7 @@ from ..journal.times import now, parse, rfc3339
 from ..monitors.names import shown
 from .clocks import cell, is_local, zone
 from .deploys import deploys
-from .rebuild import NotFound
+from .rebuild import NotFound, base
 
 _AT_ONCE: Final = 5000  # texts
 FEW: Final = 2000  # configs, for which one query names the vassals
@@ -139,15 +140,36 @@ def having(reader: Reader, find: Finder, text: bytes | None = None) -> Found:
 
 def presences(reader: Reader, found: Found, names: Iterable[str] | None = None) -> list[Presence]:
     """Each presence of the texts with these digests, in the order in which they came."""
-    told = _sorted(_deployed(reader, found, names))
+    among = None if names is None else frozenset(names)
+    told = _sorted(reader, found, among, _deployed(reader, found, among))
     if all(each.came is None or _config_of(reader, each.came) == each.config for each in told):
         return told
-    return _sorted(_folded(reader, found, names))  # a row of ``deploy`` was changed
+    # A row of ``deploy`` was changed.
+    return _sorted(reader, found, among, _folded(reader, found, among))
 
 
-def _sorted(deployed: Iterable[tuple[str, list[_Step]]]) -> list[Presence]:
-    told = [presence for name, steps in deployed for presence in _presences(name, steps)]
+def _sorted(
+    reader: Reader, found: Found, names: Set[str] | None,
+    deployed: Iterable[tuple[str, list[_Step]]],
+) -> list[Presence]:  # fmt: skip
+    steps = {name: steps for name, steps in deployed if steps}
+    told = [presence for name, its in steps.items() for presence in _presences(name, its)]
+    for name, config in _older(reader, names):
+        if name not in steps and _text_of(reader, found, config).has_it:
+            told.append(Presence(name, None, None, config))
     return sorted(told, key=lambda presence: (presence.came or 0, presence.vassal))
+
+
+def _older(reader: Reader, names: Set[str] | None) -> Iterator[tuple[str, str]]:
+    """The vassals that were deployed before this file, and the configs that were wanted then.
+
+    A vassal without a deploy in this file has its config still.
+    """
+    fleet, _ = base(reader, reader.anchor.seq)
+    for vassal in fleet.vassals.values():
+        config = vassal.spec.config
+        if vassal.wanted and config is not None and (names is None or vassal.name in names):
+            yield vassal.name, config
 
 
 def _presences(name: str, steps: Iterable[_Step]) -> Iterator[Presence]:
@@ -168,12 +190,12 @@ def _presences(name: str, steps: Iterable[_Step]) -> Iterator[Presence]:
 
 
 def _deployed(
-    reader: Reader, found: Found, names: Iterable[str] | None
+    reader: Reader, found: Found, names: Set[str] | None
 ) -> Iterator[tuple[str, list[_Step]]]:
     if not reader.has_deploys():
         yield from _folded(reader, found, names)
         return
-    chosen = reader.vassals() if names is None else names
+    chosen = reader.vassals() if names is None else sorted(names)
     few = _digests(reader, found) if found.count <= FEW else None
     had = None if few is None else _having_had(reader, few)
     for name in chosen:
@@ -274,14 +296,13 @@ def _text_of(reader: Reader, found: Found, digest: str | None) -> _Text:
 
 
 def _folded(
-    reader: Reader, found: Found, names: Iterable[str] | None
+    reader: Reader, found: Found, names: Set[str] | None
 ) -> Iterator[tuple[str, list[_Step]]]:
     """The same by a fold of the events."""
-    chosen = None if names is None else frozenset(names)
     steps = dict[str, list[_Step]]()
     for deploy in deploys(reader, Filter(), full=True):
         ignored = deploy.outcome == "superseded" and deploy.outcome_seq == deploy.seq
-        if not ignored and (chosen is None or deploy.vassal in chosen):
+        if not ignored and (names is None or deploy.vassal in names):
             after = deploy.config if deploy.kind in DEPLOYED else None
             step = _Step(
                 deploy.seq,

@@ -77,7 +77,8 @@ def _not_there(reader: Reader, name: str, seq: int) -> str:
             f" 'show {shown(name)} --seq {last[0] - 1}' shows what it had before"
         )
     first = reader.first_of(name)
-    assert first is not None
+    if first is None:
+        return f"{shown(name)} is not there after event {seq}; no event of this file speaks of it"
     return f"{shown(name)} was not known then; event {first[0]} is the first that speaks of it"
 
 

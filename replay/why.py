@@ -20,7 +20,7 @@ from .clocks import stamp
 from .config_facts import config_facts
 from .ends import end_facts, essence_of
 from .holds import hold_facts
-from .names import unknown
+from .names import check_known
 from .rebuild import NotFound
 from .sources import Sources
 from .story import Item, Story, story, watched
@@ -53,9 +53,7 @@ class Stories:
     def tell(self, name: str) -> Story:
         """The story of one of them. Raises NotFound where it was not known then."""
         reader, seq = self._reader, self._seq
-        first = reader.first_of(name)
-        if first is None:
-            raise NotFound(unknown(reader, name))
+        check_known(reader, name)
         if self._seen is None:
             self._seen = watched(reader, self._names, seq)
         told = story(reader, name, seq, self._seen[name])
@@ -63,10 +61,11 @@ class Stories:
             told.now = max(told.at, self._now)  # the wall clock may have been set back
         if told.vassal is not None or reader.last_of(name, DEPLOYS, seq) is not None:
             return told
-        raise NotFound(
-            f"{shown(name)} was not known then; event {first[0]}, {stamp(first[1])},"
-            " is the first that speaks of it"
-        )
+        first = reader.first_of(name)
+        text = "no event of this file speaks of it"
+        if first is not None:
+            text = f"event {first[0]}, {stamp(first[1])}, is the first that speaks of it"
+        raise NotFound(f"{shown(name)} was not known then; {text}")
 
 
 def tell(reader: Reader, name: str, seq: int) -> Story:

@@ -1,0 +1,94 @@
+"""A journal that begins with a snapshot tells of vassals that have no event in it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from emperord.journal.reading import Reader
+from emperord.replay import search
+from journal_builder import MONITOR, OTHER, building
+from support.archives import ask, cut
+
+CUT = 19
+
+
+@pytest.fixture
+def path(tmp_path: Path, few_stay: None) -> Path:
+    """Events 1 to ``CUT`` went to an archive."""
+    path = tmp_path / "journal.db"
+    with building(str(path)) as builder:
+        builder.start((MONITOR, OTHER))
+        for name in ("silent.ini", "changed.ini", "ignored.ini", "removed.ini"):
+            builder.up(name, b"[uwsgi]\nworkers = 4\n")  # 3-5, 6-8, 9-11, 12-14
+        builder.up("other.ini", b"[uwsgi]\n")  # 15, 16, 17
+        builder.removed("removed.ini")  # 18: stops
+        builder.checkpoint()  # 19
+        builder.exited("removed.ini", code=0)  # 20
+        builder.changed("changed.ini", b"[uwsgi]\n")  # 21
+        builder.added("ignored.ini", b"[uwsgi]\n", OTHER)  # 22: the name is another source's
+        builder.changed("other.ini", b"workers = 4\n")  # 23
+        builder.checkpoint()
+    cut(path, CUT, tmp_path / "old.db")
+    return path
+
+
+def found(path: Path, *words: str) -> list[tuple[Any, ...]]:
+    result = ask(path, "search", "--json", *words)
+    assert result.exit_code == 0, result.stderr
+    keys = ("vassal", "came_seq", "went_seq")
+    return [tuple(each[key] for key in keys) for each in json.loads(result.stdout)]
+
+
+IGNORED, SILENT = ("ignored.ini", None, None), ("silent.ini", None, None)
+CHANGED, LATER = ("changed.ini", None, 21), ("other.ini", 23, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "stays"),
+    [
+        pytest.param(("workers = 4",), [CHANGED, IGNORED, SILENT, LATER], id="all"),
+        pytest.param(("workers = 4", "--now"), [IGNORED, SILENT, LATER], id="now"),
+        pytest.param(("workers = 4", "silent.ini"), [SILENT], id="name"),
+        pytest.param(("workers = 4", "s*"), [SILENT], id="pattern"),
+        pytest.param(("workers = 4", "--until", "@20"), [CHANGED, IGNORED, SILENT], id="until"),
+        pytest.param(("workers = 4", "--since", "@22"), [IGNORED, SILENT, LATER], id="since"),
+        pytest.param(
+            ("workers = 4", "--monitor", MONITOR), [CHANGED, IGNORED, SILENT, LATER], id="source"
+        ),
+    ],
+)
+@pytest.mark.parametrize("way", ["few", "many", "folded"])
+def test_search_finds_what_came_before_the_file(
+    path: Path, way: str, words: tuple[str, ...], stays: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way != "few":
+        monkeypatch.setattr(search, "FEW", -1)
+    if way == "folded":
+        monkeypatch.setattr(Reader, "has_deploys", lambda _: False)
+    assert found(path, *words) == stays
+
+
+def test_search_and_show_agree_on_the_present(path: Path) -> None:
+    now = {name for name, *_ in found(path, "workers = 4", "--now")}
+    state = json.loads(ask(path, "state", "--json").stdout)
+    names = [each["name"] for each in state["vassals"]]
+    assert now == {name for name in names if "workers = 4" in ask(path, "show", name).stdout}
+    assert "before" in ask(path, "search", "workers = 4", "silent.ini").stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        pytest.param("why silent.ini", 0, "silent.ini is accepting", id="why"),
+        pytest.param("report silent.ini", 0, "silent.ini", id="report"),
+        pytest.param("runs silent.ini", 0, "silent.ini", id="runs"),
+        pytest.param("events silent.ini", 0, "", id="events"),
+        pytest.param("blame silent.ini", 1, "no config of silent.ini is in this", id="blame"),
+        pytest.param("why silent.in", 1, "did you mean silent.ini", id="a near name"),
+    ],
+)
+def test_a_vassal_without_an_event_is_known(path: Path, command: str, code: int, says: str) -> None:
+    result = ask(path, *command.split())
+    assert result.exit_code == code, result.output
+    assert says in result.output
