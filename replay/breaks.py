@@ -10,6 +10,8 @@ is the deploy that ran when the first process died. So the record of one vassal 
 - It ends when the vassal comes up and stays up. It has stayed up when it is loyal, or when the last
   death was ``Patience.quiet`` ago. It has also stayed up when it ran for more than twice as long as
   any process that died in this break.
+- It also ends when nothing wants the vassal up any more: it was removed, or its work is done. A
+  deploy or a start after that begins anew.
 
 ``breaks`` is pure. All times are UTC nanoseconds.
 """
@@ -42,7 +44,8 @@ class Mark(msgspec.Struct, frozen=True):
     ``outside``: a death whose cause is hardly the config: the machine refused the start, or another
     process sent a signal. ``barred``: a death at which no process ended, as none may run.
     ``starts``: an operator starts a vassal, which may have been held. ``checked``: a deploy that
-    may not run before its preflight has passed.
+    may not run before its preflight has passed. ``rests``: an end or a deploy after which
+    nothing wants the vassal up. Its work is done, or it waits for a client.
     """
 
     what: What
@@ -54,6 +57,7 @@ class Mark(msgspec.Struct, frozen=True):
     barred: bool = False
     starts: bool = False
     checked: bool = False
+    rests: bool = False
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -95,8 +99,9 @@ class Break(msgspec.Struct):
     ``under`` is the deploy that ran at the first death. It is to blame (``broken_by``) unless the
     vassal had run with it for long enough, ``proved`` then. ``last_good`` is the last one before it
     that ran well. ``until`` is when it came up, None while it is down. It is ``over`` when it has
-    stayed up. A bar begins a break and is among its deaths ``first`` and ``last``, but it is
-    counted as one of ``bars``.
+    stayed up, or when nothing wants it up any more. That is ``until`` if it never came up:
+    ``removed`` by its source, or done. A bar begins a break and is among its deaths ``first`` and
+    ``last``, but it is counted as one of ``bars``.
     """
 
     since: int
@@ -111,6 +116,7 @@ class Break(msgspec.Struct):
     until: int | None = None
     until_seq: int | None = None
     over: bool = False
+    removed: bool = False
     up_for: int = 0  # nanoseconds between since and until for which it was up
     longest: int = 0  # run of a process that died in it
 
@@ -150,6 +156,8 @@ class _Follower:
         self.told = self.told_at = 0  # the last event that told a process to run a config
         self.up: Mark | None = None  # since when it is up, None where it is down
         self.down_since: int | None = None
+        self.is_gone = False
+        self.ended = 0  # the last event after which nothing wanted it up
 
     def take(self, mark: Mark) -> None:
         getattr(self, f"_{mark.what}")(mark)
@@ -157,8 +165,7 @@ class _Follower:
     def _deploy(self, mark: Mark) -> None:
         if self._stays_up(mark.at):
             self._close()
-        if self.up is None and self.down_since is None:
-            self.down_since = mark.at  # it was never up
+        self._is_wanted(mark)
         self.deploy = mark
         self.deploys.append(mark)
         if not mark.checked:
@@ -181,8 +188,27 @@ class _Follower:
             self.down_since = mark.at  # until then it was down because an operator wanted it so
         self._try(mark)
 
-    def _gone(self, _: Mark) -> None:
-        self.deploy = self.target = None
+    def _gone(self, mark: Mark) -> None:
+        if self.open is not None:
+            self.open.removed = self.open.until is None
+        self._rest(mark)
+        self._end_run()
+        self.deploy = self.target = self.runs = None
+        self.is_gone = True
+
+    def _is_wanted(self, mark: Mark) -> None:
+        """It is to be up from now on."""
+        self.is_gone = False
+        if self.up is None and self.down_since is None and not mark.rests:
+            self.down_since = mark.at
+
+    def _rest(self, mark: Mark) -> None:
+        """Nothing wants it up from now on."""
+        if self.open is not None and self.open.until is None:
+            self.open.until, self.open.until_seq = mark.at, mark.seq
+        self._close()
+        self.up = self.down_since = None
+        self.ended = mark.seq
 
     def _try(self, mark: Mark, config: str | None = None) -> None:
         if self.open is None:
@@ -193,15 +219,20 @@ class _Follower:
 
     def _run(self, mark: Mark) -> None:
         self.told, self.told_at = mark.seq, mark.at
+        self._is_wanted(mark)
         if mark.config is not None and self.target and self.target.config != mark.config:
             # The change was taken back, or comes back by the word of an operator.
             same = (each for each in reversed(self.deploys) if each.config == mark.config)
             self.target = next(same, self.target)
         if self.target is None or self.runs is self.target:
             return
+        self._end_run()
+        self.runs = self.target
+
+    def _end_run(self) -> None:
+        """The config that ran is not the one that runs next."""
         if self.runs is not None and self.came_up and (self.proven or not self.died):
             self.good = self.runs
-        self.runs = self.target
         self.came_up = self.proven = self.died = False
 
     def _up(self, mark: Mark) -> None:
@@ -221,6 +252,9 @@ class _Follower:
         self._close()
 
     def _death(self, mark: Mark) -> None:
+        if self.is_gone:
+            self._rest(mark)  # it was to end
+            return
         run = self._run_until(mark.at)
         self.proven = self.proven or run >= self.patience.proven
         if self._is_quiet(mark.at):
@@ -256,13 +290,18 @@ class _Follower:
         last = self.found[-1] if self.found else None
         if last is None or last.until is None or mark.at - last.until >= self.patience.quiet:
             return None
+        if last.first.seq < self.ended:
+            return None
         newest = last.repairs[-1].seq if last.repairs else last.first.seq
         return None if self.target is not None and self.target.seq > newest else last
 
     def _end(self, mark: Mark) -> None:
         if self._stays_up(mark.at):
             self._close()
-        self._is_down(mark)
+        if mark.rests or self.is_gone:
+            self._rest(mark)
+        else:
+            self._is_down(mark)
 
     def _is_down(self, mark: Mark) -> None:
         self.up = None

@@ -91,7 +91,11 @@ def _of_break(reader: Reader, told: Story, broken: Break) -> Page:
 def _title(told: Story, broken: Break) -> str:
     if broken.until is None:
         return f"{told.name} is down since {for_people(broken.since)} UTC"
-    return f"{told.name} was down {why.how_long(broken)}"
+    return f"{told.name} was down {why.how_long(broken)}{_until_removed(broken)}"
+
+
+def _until_removed(broken: Break) -> str:
+    return ", until it was removed" if broken.removed else ""
 
 
 def _moment(broken: Break) -> int:
@@ -106,7 +110,7 @@ def _facts(reader: Reader, told: Story, broken: Break) -> Iterator[tuple[str, st
         sure = "" if broken.over else ", and not for long yet"
         lasted = took(broken.until - broken.since)
         when = f"{for_people(broken.until)} UTC (event {broken.until_seq})"
-        yield "up again", f"{when}, after {lasted}{sure}"
+        yield "removed" if broken.removed else "up again", f"{when}, after {lasted}{sure}"
     yield from _troubles(broken)
     yield from _blame(reader, broken)
     yield from _now(told)

@@ -248,7 +248,8 @@ def _failed(event: Event, said: str, fault: str) -> Mark:
 def _deployed(entry: Entry, body: Any, tried: bool) -> Iterator[Mark]:
     event, checked = entry.event, tried or entry.orders_to("check")
     said = event.kind.removeprefix("vassal_")
-    yield Mark("deploy", event.seq, event.at, said, body.spec.config, checked=checked)
+    rests = entry.orders_to("listen")
+    yield Mark("deploy", event.seq, event.at, said, body.spec.config, checked=checked, rests=rests)
     if body.spec.bar is not None:
         yield _mark("run", event)
         yield Mark("death", event.seq, event.at, f"may not run: {body.spec.bar}", barred=True)
@@ -281,11 +282,14 @@ def _ended(told: Record, entry: Entry, settings: dict[str, str], ran: bool) -> M
     ordered = why == "asked"
     codes = settings.get("success-exit-codes", "0").replace(",", " ").split()
     well = body.code is not None and str(body.code) in codes
-    failed = not (ordered or body.away or body.reload or (well and ran))
+    unasked = not (ordered or body.away or body.reload)
+    is_done = well and settings.get("restart", "always") != "always"  # or waits for a client
+    failed = unasked and not (well and (ran or is_done))
+    rests = unasked and not failed and (is_done or entry.orders_to("listen"))
     outside = body.signal in _SENT and not body.oom
     what: What = "death" if failed else "end"
     said = how_it_ended(body)
     end = End(event.seq, event.at, body.code, body.signal, reload=body.reload, oom=body.oom)
     if failed and (sender := whose(end)) is not None:
         said = f"{said}, {sender}"
-    return Mark(what, event.seq, event.at, said, outside=outside)
+    return Mark(what, event.seq, event.at, said, outside=outside, rests=rests)

@@ -193,12 +193,19 @@ def _is_removal(entry: Entry) -> bool:
 def _start(found: Sequence[Mark], broken: Break | None) -> int | None:
     """The event at which it was up before the present began; None: it never was."""
     ups = [mark.seq for mark in found if mark.what == "up"]
-    lasts = broken is not None and (broken.until is None or broken.until_seq == _last_up(found))
-    if broken is not None and lasts:
+    if broken is not None and _lasts(found, broken):
         return max((seq for seq in ups if seq < broken.first.seq), default=None)
     if _last_up(found) is not None:
         return ups[-2] if len(ups) > 1 else None
     return ups[-1] if ups else None
+
+
+def _lasts(found: Sequence[Mark], broken: Break) -> bool:
+    """Whether the present belongs to a break: it is down since, or up or removed behind it."""
+    if broken.until is None or broken.until_seq == _last_up(found):
+        return True
+    later = (mark.what for mark in found if mark.seq > (broken.until_seq or 0))
+    return broken.removed and "deploy" not in later
 
 
 def _last_up(found: Sequence[Mark]) -> int | None:

@@ -118,6 +118,7 @@ def break_line(broken: Break) -> str:
         text = f"down since {since}"
     elif broken.over:
         text = f"was down {how_long(broken)} from {since}"
+        text += " until it was removed" if broken.removed else ""
     else:
         text = f"down since {since}, up again {took(broken.until - broken.since)} later"
     text += f", {troubles(broken)}"
@@ -317,6 +318,7 @@ def break_record(broken: Break) -> dict[str, Any]:
         "until": _time(broken.until),
         "until_seq": broken.until_seq,
         "over": broken.over,
+        "removed": broken.removed,
         "deaths": broken.deaths,
         "bars": broken.bars,
         "first_death": _mark_record(broken.first),

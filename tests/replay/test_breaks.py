@@ -13,6 +13,8 @@ _WHAT = {
     "L": "loyal",
     "X": "death",
     "E": "end",
+    "F": "end",  # of a job that is done
+    "W": "deploy",  # of one that waits for a client
     "Q": "request",
     "G": "gone",
     "K": "death",  # of a signal
@@ -48,6 +50,7 @@ def marks(told: str) -> list[Mark]:
                 starts=letter == "S",
                 checked=letter == "C",
                 barred=letter == "N",
+                rests=letter in "FW",
             )
         )
     return found
@@ -170,9 +173,55 @@ CASES = {
         "4D 4R 5U 6L 20X 20R 21U 90X",
         ["20-21: 1 deaths, proved 4, good 4", "90: 1 deaths, proved 4, good 4"],
     ),
-    "a vassal that comes back after a removal is a repair": (
+    "a removal ends a break": (
         "4D 4R 5U 45D 45R 47X 50G 55D 55R 56U 80L",
-        ["47-56: 1 deaths, broken by 45, good 4, 55v"],
+        ["47-50: 1 deaths, broken by 45, good 4"],
+    ),
+    "one that is removed while it starts does not die": (
+        "4D 4R 5U 45D 45R 47X 48R 50G 51X",
+        ["47-50: 1 deaths, broken by 45, good 4"],
+    ),
+    "a break is over that it was up behind before its removal": (
+        "4D 4R 5U 45D 45R 47X 48R 49U 50G 51E",
+        ["47-49: 1 deaths, broken by 45, good 4"],
+    ),
+    "a healthy one is removed, and later comes back with a bad config": (
+        "4D 4R 5U 6L 10G 11E 900D 900R 901X",
+        ["900: 1 deaths, broken by 900, good 4"],
+    ),
+    "it comes back before its process has ended": (
+        "4D 4R 5U 6L 10G 12D 15E 15R 16X",
+        ["12: 1 deaths, broken by 12, good 4"],
+    ),
+    "what comes back after a crash loop is to blame for its own": (
+        "4D 4R 5U 45D 45R 47X 48R 49X 50G 55D 55R 57X 58R 59X",
+        [
+            "47-50: 2 deaths, broken by 45, good 4",
+            "55: 2 deaths, broken by 55, good 4",
+        ],
+    ),
+    "what comes back and is refused is to blame itself": (
+        "4D 4R 5U 45D 45R 47X 50G 55C 56N",
+        ["47-50: 1 deaths, broken by 45, good 4", "55: 0 deaths, broken by 55, good 4"],
+    ),
+    "a job that is done, and changed for the worse later": (
+        "4D 4R 5U 6F 900D 900R 901X",
+        ["900: 1 deaths, broken by 900, good 4"],
+    ),
+    "a job that is done, and run again by an operator": (
+        "4D 4R 5U 6F 900Q 900R 901X",
+        ["900: 1 deaths, broken by 4, good None"],
+    ),
+    "a job that fails, and then is done": (
+        "4D 4R 5U 6X 7R 8U 9F 20Q 20R 21U 22X",
+        [
+            "6-8: 1 deaths, broken by 4, good None",
+            "22: 1 deaths, broken by 4, good None",
+        ],
+    ),
+    "one on demand fails for its first client": (
+        "4W 900R 901X",
+        ["900: 1 deaths, broken by 4, good None"],
     ),
     "the bad one after a bad one": (
         "4D 4R 6X 7R 8X 10D 10R 11X 20D 20R 21U 22L 30D 30R 31X",
