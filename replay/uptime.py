@@ -10,8 +10,9 @@
 An *outage* is a time down with a failure in it. That is a failed start, a lost heartbeat, a bar, or
 a death that no order asked for and that is no success. A restart that was ordered is no outage, nor
 is a first start, unless such a failure is part of it. A failure holds until the vassal is up, off,
-or absent: a pause does not end it. Where the vassal was up for less than ``SETTLED`` between two
-outages, both are one, so a crash loop is one outage. All times are cut to the window.
+or absent. A pause suspends an outage: it goes on when a daemon is back, and the pause is not
+counted. Where the vassal was up for less than ``SETTLED`` between two outages, both are one, so a
+crash loop is one outage. All times are cut to the window.
 """
 
 from array import array
@@ -35,8 +36,8 @@ class Spell:
 
     __slots__ = (
         "deaths", "down", "down_since", "failing", "last", "leads", "longest", "longest_at",
-        "monitor", "off", "open", "outages", "outcomes", "restored", "since", "state", "unknown",
-        "up",
+        "monitor", "off", "open", "outages", "outcomes", "paused", "restored", "since", "state",
+        "suspended", "unknown", "up",
     )  # fmt: skip
 
     def __init__(self, at: int) -> None:
@@ -44,6 +45,7 @@ class Spell:
         self.state: State = "absent"
         self.since = at  # when the state began, or the window
         self.failing = False  # a failure is in the present time down
+        self.suspended = False  # its outage goes on behind the present pause
         self.down_since = at
         self.reset(at)
 
@@ -54,7 +56,9 @@ class Spell:
         self.up = self.down = self.off = self.unknown = 0
         self.deaths = 0
         self.outages = 0
-        self.last: tuple[int, int] | None = None  # the last outage that ended by coming up
+        self.paused = 0  # nanoseconds of pauses in the present time down
+        # The last outage that ended by coming up: its begin, its end, and its pauses.
+        self.last: tuple[int, int, int] | None = None
         self.restored = array("q")  # how long each outage took that ended by coming up
         self.longest, self.longest_at = 0, 0
         self.open = False  # an outage goes on where the window ends
@@ -65,11 +69,14 @@ class Spell:
         """It is in this state from now on. ``failed``: a failure led to it, or came in it."""
         if state != self.state:
             self._leave(at)
-            if self.state == "down":
+            is_out = self.state == "down" or self.suspended
+            goes_on = is_out and self.failing and state in ("down", "paused")
+            if is_out and not goes_on:
                 self._end_outage(at, came_up=state == "up")
-            if state == "down":
-                self.down_since = at
-            elif state != "paused":
+            self.suspended = goes_on and state == "paused"
+            if state == "down" and not goes_on:
+                self.down_since, self.paused = at, 0
+            elif state not in ("down", "paused"):
                 self.failing = False
             self.state, self.since = state, at
         if failed and state in ("down", "paused"):
@@ -87,8 +94,8 @@ class Spell:
         """The window ends."""
         self._leave(at)
         self.since = at
-        if self.state == "down" and self.failing:
-            self.open = True
+        if self.failing and (self.state == "down" or self.suspended):
+            self.open = not self.suspended
             self._count(at)
 
     def _leave(self, at: int) -> None:
@@ -99,26 +106,28 @@ class Spell:
             self.down += spent
         elif self.state in ("off", "paused"):
             self.off += spent
+            self.paused += spent if self.suspended else 0
 
     def _end_outage(self, at: int, came_up: bool) -> None:
         if not self.failing:
             return
-        begin = self._count(at)
+        begin, paused = self._count(at)
         if came_up:
-            self.restored.append(at - begin)
-        self.last = (begin, at) if came_up else None
+            self.restored.append(at - begin - paused)
+        self.last = (begin, at, paused) if came_up else None
 
-    def _count(self, at: int) -> int:
-        """Count an outage that goes on until ``at``; when it began."""
-        begin = self.down_since
+    def _count(self, at: int) -> tuple[int, int]:
+        """Count an outage that goes on until ``at``; when it began, and its pauses."""
+        begin, paused = self.down_since, self.paused
         if self.last is not None and begin - self.last[1] < SETTLED:
-            begin = self.last[0]
+            begin, paused = self.last[0], self.last[2] + paused
             self.restored.pop()
         else:
             self.outages += 1
-        if at - begin >= self.longest:
-            self.longest, self.longest_at = at - begin, begin
-        return begin
+        lasted = at - begin - paused
+        if lasted >= self.longest:
+            self.longest, self.longest_at = lasted, begin
+        return begin, paused
 
     def deployed(self, outcome: str, lead: int | None) -> None:
         """A deploy of it, and how long it took to succeed."""

@@ -94,6 +94,33 @@ def stops_for_good(b: Builder) -> None:
     b.accepting("a.ini")
 
 
+def loops_over_restarts(daemons: int) -> Story:
+    """A crash loop goes on while daemons are told to stop, each for a minute."""
+
+    def story(b: Builder) -> None:
+        dies(b)
+        for _ in range(daemons):
+            b.event("daemon_stopping", reason="SIGTERM", after=5)
+            b.event("daemon_stopped", after=0)
+            daemon_returns(b, after=60)
+            b.event("daemon_ready", after=0)
+            deadline = b.fleet.vassals["a.ini"].deadline
+            b.event("deadline_passed", "a.ini", after=1, deadline=deadline)
+            b.spawned("a.ini")
+            b.exited("a.ini", code=1)
+        retried(b)
+
+    return story
+
+
+def stays_stopped(b: Builder) -> None:
+    """It is down when the daemon is told to stop, and no other starts."""
+    dies(b)
+    b.event("daemon_stopping", reason="SIGTERM", after=5)
+    b.event("daemon_stopped")
+    b.event("pressure_observed", after=60, cpu=1)
+
+
 def is_held(b: Builder) -> None:
     b.operator("stop", "a.ini")
     b.exited("a.ini", code=0)
@@ -221,6 +248,16 @@ CASES: list[tuple[str, Story, dict[str, Any]]] = [
         "the daemon was told to stop",
         stops_for_good,
         {"up_s": 10, "off_s": 62, "down_s": 5, "outages": 0},
+    ),
+    (
+        "a crash loop over two restarts of the daemon",
+        loops_over_restarts(2),
+        {"outages": 1, "off_s": 120, "mttr_s": 21, "longest_s": 21},
+    ),
+    (
+        "a crash loop that a daemon was told to leave",
+        stays_stopped,
+        {"outages": 1, "down_now": 0, "longest_s": 5, "mttr_s": None},
     ),
 ]
 
