@@ -8,11 +8,11 @@
     unknown  it was up when the record broke off, and was dead when the next daemon looked
 
 An *outage* is a time down with a failure in it. That is a failed start, a lost heartbeat, a bar, or
-a death that no order asked for and that is no success. A restart that was ordered is no outage, nor
-is a first start, unless such a failure is part of it. A failure holds until the vassal is up, off,
-or absent. A pause suspends an outage: it goes on when a daemon is back, and the pause is not
-counted. Where the vassal was up for less than ``SETTLED`` between two outages, both are one, so a
-crash loop is one outage. All times are cut to the window.
+a death that no order asked for and that is no success. A death that no daemon saw is no failure. A
+restart that was ordered is no outage, nor is a first start, unless such a failure is part of it. A
+failure holds until the vassal is up, off, or absent. A pause suspends an outage: it goes on when a
+daemon is back, and the pause is not counted. Where the vassal was up for less than ``SETTLED``
+between two outages, both are one, so a crash loop is one outage. All times are cut to the window.
 """
 
 from array import array
@@ -154,8 +154,11 @@ def was_failing(vassal: Vassal) -> bool:
 
 
 def is_failure(spec: Spec, body: Exited) -> bool:
-    """Whether an end that no stop had asked for is a failure."""
-    if body.reload:
+    """Whether an end that no stop had asked for is a failure.
+
+    One that no daemon saw is none: the journal knows neither when the process died, nor of what.
+    """
+    if body.reload or body.away:
         return False
     return body.code == deaths.EXILE or not _succeeded(spec, body)
 

@@ -68,6 +68,16 @@ def loses(b: Builder) -> None:
     b.accepting("a.ini")
 
 
+def fails_after_loss(b: Builder) -> None:
+    """It was found dead, and dies again when the next daemon has started it."""
+    b.of_attempt("vassal_loyal", "a.ini", after=9)
+    daemon_returns(b, after=50)
+    b.of_attempt("exited", "a.ini", away=True)
+    b.event("daemon_ready")
+    b.spawned("a.ini")
+    b.exited("a.ini", code=1)
+
+
 def daemon_returns(b: Builder, after: float) -> None:
     policy = b.fleet.policy
     b.event(
@@ -242,7 +252,12 @@ CASES: list[tuple[str, Story, dict[str, Any]]] = [
     (
         "it dies while no daemon is there",
         loses,
-        {"up_s": 9, "unknown_s": 51, "down_s": 5, "outages": 1, "mttr_s": 3, "deaths": 1},
+        {"up_s": 9, "unknown_s": 51, "down_s": 5, "outages": 0, "mttr_s": None, "deaths": 0},
+    ),
+    (
+        "it dies while no daemon is there, and cannot be started again",
+        fails_after_loss,
+        {"unknown_s": 51, "outages": 1, "down_now": 1, "mttr_s": None, "deaths": 1},
     ),
     (
         "the daemon was told to stop",
