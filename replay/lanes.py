@@ -230,4 +230,4 @@ def _is_failure(fleet: Fleet, event: Event, orders: list[Action]) -> bool:
         return vassal.phase in _RUNS and any(order.do == "kill" for order in orders)
     if not isinstance(body, Exited) or vassal.attempt != body.attempt:
         return False
-    return vassal.phase != "stopping" and is_failure(vassal.spec, body)
+    return vassal.phase != "stopping" and is_failure(fleet, vassal, event)

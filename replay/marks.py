@@ -158,6 +158,7 @@ def marks(told: Record, throttle: int = 1000) -> Iterator[Mark]:
     wanted: dict[str, str] = {}
     tried = False  # the config that was deployed last gets to the vassal by a replacement
     began = 0  # when a process was told to run last
+    loyal = False  # it has served a request
     for entry in told:
         event = entry.event
         if event.failed:
@@ -174,9 +175,10 @@ def marks(told: Record, throttle: int = 1000) -> Iterator[Mark]:
             yield from _of_second(told.seconds, event, plain)
             began = event.at if event.seq in told.seconds.taken else began
         elif event.kind == "exited" and own:
-            yield _ended(told, entry, settings, ran)
+            yield _ended(told, entry, settings, ran or loyal)
         else:
             yield from _of_event(told, entry, plain, tried)
+        loyal = (loyal or event.kind == "vassal_loyal") and not entry.orders_to("spawn")
         if entry.orders_to("spawn", "reload") and event.seq not in told.seconds.started:
             runs = next(each for each in entry.orders if each.do in ("spawn", "reload"))
             yield Mark("run", event.seq, event.at, config=runs.config)
@@ -264,7 +266,8 @@ def _cause(entry: Entry | None) -> Cause | None:
 def _ended(told: Record, entry: Entry, settings: dict[str, str], ran: bool) -> Mark:
     """An exit: a death, unless something ordered it or it is no failure.
 
-    ``ran``: it ran for as long as the first throttle, so a success exit code is no failure.
+    ``ran``: it ran for as long as the first throttle, or has served a request. So a success exit
+    code is no failure.
     """
     event = entry.event
     body = event.body

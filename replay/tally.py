@@ -15,7 +15,7 @@ from ..daemon.core.deploys import Deploy, Deploys
 from ..daemon.core.fleet import Fleet, Phase, Vassal
 from ..daemon.core.fold import MOVES_NO_VASSAL
 from ..journal.deploys import DEPLOYED
-from ..journal.events import Event, Exited
+from ..journal.events import Event, Exited, Spec
 from ..journal.reading import Reader
 from . import intact_events
 from .event_text import decode_actions
@@ -189,10 +189,15 @@ class Tally:
         was = None
         if event.kind in _FAILURES:
             before = self.fleet.vassals.get(event.vassal or "")
-            was = None if before is None else (before.phase, before.attempt, before.spec)
+            was = None if before is None else self._before_it(before, event)
         follower.take(self.fleet, event, orders, fold_one)
         self._take(event, orders, was)
         self._at = event.at
+
+    def _before_it(self, vassal: Vassal, event: Event) -> tuple[Phase, int | None, Spec, bool]:
+        """The facts about a vassal before the event, and whether it is the end of a failure."""
+        died = isinstance(event.body, Exited) and is_failure(self.fleet, vassal, event)
+        return vassal.phase, vassal.attempt, vassal.spec, died
 
     def _take(self, event: Event, orders: list[Action], was: Any) -> None:
         body: Any = event.body
@@ -232,14 +237,14 @@ class Tally:
         kind, name = event.kind, event.vassal
         if was is None or name is None:
             return False
-        phase, attempt, spec = was
+        phase, attempt, spec, died = was
         runs = phase in ("starting", "ready", "accepting", "reloading")
         if isinstance(body, Exited) and runs and body.attempt == attempt:
             if body.away:
                 self.totals.lose(name, event.at)
             if finished(spec, body):
                 self.finished.add(name)
-            if is_failure(spec, body):
+            if died:
                 self.totals.die(name)
                 return True
             return False

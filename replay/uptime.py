@@ -16,13 +16,13 @@ between two outages, both are one, so a crash loop is one outage. All times are 
 """
 
 from array import array
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from ..daemon.core import deaths
-from ..daemon.core.fleet import Vassal
-from ..journal.events import Exited, Spec
+from ..daemon.core.fleet import Fleet, Vassal
+from ..journal.events import Event, Exited, Spec
 
 State = Literal["up", "down", "off", "paused", "absent"]
 
@@ -153,14 +153,18 @@ def was_failing(vassal: Vassal) -> bool:
     return vassal.phase == "barred" or vassal.deaths > 0
 
 
-def is_failure(spec: Spec, body: Exited) -> bool:
-    """Whether an end that no stop had asked for is a failure.
+def is_failure(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
+    """Whether an end that no stop had asked for is a failure. The fleet is that before the event.
 
     One that no daemon saw is none: the journal knows neither when the process died, nor of what.
     """
-    if body.reload or body.away:
+    body: Any = event.body
+    if body.away:
         return False
-    return body.code == deaths.EXILE or not _succeeded(spec, body)
+    verdict = deaths.judge(fleet, vassal, event)
+    if verdict in ("exiled", "finished"):
+        return verdict == "exiled" or not deaths.succeeded(vassal, body)
+    return deaths.is_restart(vassal, body, verdict)
 
 
 def finished(spec: Spec, body: Exited) -> bool:

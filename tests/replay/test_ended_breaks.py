@@ -43,7 +43,7 @@ def done_and_changed(b: Builder) -> None:
 
 def done_at_once_and_changed(b: Builder) -> None:
     b.added("a.ini", b"good\n", settings=JOB)  # 3
-    b.spawned("a.ini")
+    b.of_attempt("spawned", "a.ini", after=0, pid=1, start_time=1)
     b.exited("a.ini", code=0, after=0.1)
     b.event("pressure_observed", after=HOUR, cpu=1)
     b.changed("a.ini", b"bad\n", settings=JOB)  # 7
