@@ -67,6 +67,7 @@ class Record(msgspec.Struct):
     known: Set[int | None]  # other events that changed it
     earlier: int  # events of the vassal that are in the journal before these
     seconds: Told  # its second instances
+    ignored: Set[int]  # deploys and removals from which nothing was concluded
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries.values())
@@ -110,7 +111,19 @@ def record(reader: Reader, name: str, upto: int, known: Set[int | None] = frozen
     seconds = instances(
         (each.event, each.orders, each.event.vassal == name) for each in all_of_them
     )
-    return Record(name, entries, known, earlier, seconds)
+    return Record(name, entries, known, earlier, seconds, _ignored(reader, name))
+
+
+def _ignored(reader: Reader, name: str) -> frozenset[int]:
+    """The deploys by a source that has not the name, as far as outcomes are stored."""
+    if not reader.has_deploys():
+        return frozenset()
+    rows = reader.fetch(
+        "SELECT deploy.seq FROM event JOIN deploy ON deploy.seq = event.seq"
+        " WHERE vassal = ? AND outcome = 'superseded' AND outcome_seq = deploy.seq",
+        name,
+    )
+    return frozenset(seq for (seq,) in rows)
 
 
 def _before(reader: Reader, own: Sequence[Row], found: dict[int, Row]) -> Iterator[Row]:
@@ -161,7 +174,7 @@ def marks(told: Record, throttle: int = 1000) -> Iterator[Mark]:
     loyal = False  # it has served a request
     for entry in told:
         event = entry.event
-        if event.failed:
+        if event.failed or (event.seq in told.ignored and not entry.orders):
             continue
         own = told.is_own(entry)
         if own and event.kind in DEPLOYED:

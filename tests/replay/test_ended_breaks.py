@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journal_builder import Builder, building
+from journal_builder import MONITOR, OTHER, Builder, building
 from support.replaying import asking
 
 JOB = {"command": "job", "restart": "on-failure"}
@@ -111,3 +111,15 @@ def test_why_tells_of_the_removal_and_of_the_break_before_it(removed: str) -> No
     assert "until it was removed, 3 deaths: broken by 3" in text
     assert "vassal_added" in text
     assert "down since" not in text
+
+
+def test_a_source_that_has_not_the_name_ends_no_break_and_is_not_to_blame(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start((MONITOR, OTHER))
+        builder.up("a.ini", b"good\n")  # 3, 4, 5
+        builder.added("a.ini", b"other\n", OTHER)  # 6
+        builder.exited("a.ini", code=1)  # 7
+        builder.removed("a.ini", OTHER)  # 8
+    found = json.loads(asking("incident")(path, "a.ini", "--json").stdout)["break"]
+    assert (found["broken_by"]["seq"], found["until"], found["repairs"]) == (3, None, [])
