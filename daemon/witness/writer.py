@@ -96,7 +96,8 @@ class Writer:
             await trio.sleep(_RETRY if seconds is None else min(_RETRY, seconds))
         elif seconds is not None:
             await trio.sleep(seconds)
-        events = self._interval.events or 1
+        # A line that failed is due, however few events came since.
+        events = (self._interval.events or 1) if done else 1
         while True:
             if self._head is not None and self._head.seq - self._written >= events:
                 return
