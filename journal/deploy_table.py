@@ -14,36 +14,36 @@ from .writing import transaction
 class DeployTable:
     """The outcome of each deploy. A journal may lack the table, if its disk was full then.
 
-    Reading raises Damaged.
+    ``begin`` is the event behind which the journal begins. Reading raises Damaged.
     """
 
-    def __init__(self, connection: WriteConnection) -> None:
+    def __init__(self, connection: WriteConnection, begin: int) -> None:
         self._connection = connection
+        self._begin = begin
         with readable(connection.path):
             self._is_made = deploys.is_made(connection.db)
-
-    @property
-    def lacks_rows(self) -> bool:
-        """Whether the outcomes are to be found out anew."""
-        with readable(self._connection.path):
-            return self._is_made and not deploys.is_filled(self._connection.db)
+            self.lacks_rows = self._is_made and not deploys.is_filled(connection.db, begin)
+            """Whether the outcomes are to be found out anew. Until they are, none is stored."""
 
     def unsettled(self) -> list[Any]:
         """Those of which more may be known some day, as the fields of a ``Deploy``, in order."""
+        if not self._is_made or self.lacks_rows:
+            return []
         with readable(self._connection.path):
-            return deploys.unsettled(self._connection.db) if self._is_made else []
+            return deploys.unsettled(self._connection.db, self._begin)
 
     def fill(self, known: Sequence[deploys.Row]) -> None:
         """Store all outcomes. Raises JournalPaused."""
         db = self._connection.db
         try:
             with transaction(db):
-                deploys.store(db, known)
+                deploys.fill(db, known)
         except sqlite3.DatabaseError as error:
             path = self._connection.path
             raise JournalPaused(f"{path}: cannot be written: {error_text(error)}") from error
+        self.lacks_rows = False
 
     def store(self, known: Sequence[deploys.Row]) -> None:
         """Store new outcomes, in the caller's transaction. Raises sqlite3.Error."""
-        if self._is_made:
+        if self._is_made and not self.lacks_rows:
             deploys.store(self._connection.db, known)

@@ -1,8 +1,9 @@
 """The table ``deploy``: the outcome of each deploy, as the daemon concluded it.
 
 Each row follows from the events, so it is no part of the chain. The daemon writes it in the
-transaction of that event. A journal may lack rows: an older version wrote it, or its disk was full
-when the table was to be made. Then a daemon adds the rows when it starts.
+transaction of that event. The table has all rows or none. It has none where an older version wrote
+the journal, or where the disk was full when the table was to be made. Then a daemon makes all rows
+when it starts. Until it can, it adds none.
 """
 
 import sqlite3
@@ -14,17 +15,19 @@ from . import rows
 DEPLOYED: Final = rows.DEPLOYED
 DEPLOYS: Final = rows.DEPLOYS
 Row = rows.Deploy
+COLUMNS: Final = "seq, previous, outcome, outcome_seq, attempt, ordered, trial, settled"
+"""Those of a ``Row``, in this order."""
 
 _MADE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'deploy'"
 _FIRST: Final = (
     "SELECT seq FROM event WHERE kind IN ('vassal_added', 'vassal_changed', 'vassal_removed',"
-    " 'vassal_destroyed') ORDER BY seq LIMIT 1"
+    " 'vassal_destroyed') AND seq > ? ORDER BY seq LIMIT 1"
 )
 _OPEN: Final = """
 SELECT seq, at, vassal, monitor, kind,
        CASE WHEN json_valid(body) THEN json_extract(body, '$.spec.config') END, previous, outcome,
        outcome_seq, (SELECT at FROM event WHERE seq = outcome_seq), settled, attempt, ordered, trial
-FROM deploy JOIN event USING (seq) WHERE NOT settled ORDER BY seq
+FROM deploy JOIN event USING (seq) WHERE NOT settled AND seq > ? ORDER BY seq
 """
 
 
@@ -33,18 +36,35 @@ def is_made(db: sqlite3.Connection) -> bool:
     return db.execute(_MADE).fetchone() is not None
 
 
-def is_filled(db: sqlite3.Connection) -> bool:
-    """Whether there is a row for each deploy. They come together, so the first one tells."""
-    first = db.execute(_FIRST).fetchone()
+def is_filled(db: sqlite3.Connection, begin: int) -> bool:
+    """Whether there is a row for each deploy behind event ``begin``.
+
+    They come together, so the first one tells. ``verify`` finds out whether others are missing.
+    """
+    first = db.execute(_FIRST, (begin,)).fetchone()
     if first is None:
         return True
     return db.execute("SELECT 1 FROM deploy WHERE seq = ?", first).fetchone() is not None
+
+
+def is_empty(db: sqlite3.Connection) -> bool:
+    """Whether there is no row at all: no daemon has filled the table yet."""
+    return db.execute("SELECT 1 FROM deploy LIMIT 1").fetchone() is None
+
+
+def fill(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Store all rows in place of those that are there."""
+    db.execute("DELETE FROM deploy")
+    store(db, rows)
 
 
 def store(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
     db.executemany("INSERT OR REPLACE INTO deploy VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
-def unsettled(db: sqlite3.Connection) -> list[Any]:
-    """Those of which more may be known some day, as the fields of a ``Deploy``, in order."""
-    return db.execute(_OPEN).fetchall()
+def unsettled(db: sqlite3.Connection, begin: int) -> list[Any]:
+    """Those behind event ``begin`` of which more may be known some day, in order.
+
+    Each is the fields of a ``Deploy``.
+    """
+    return db.execute(_OPEN, (begin,)).fetchall()

@@ -62,13 +62,13 @@ class Journal:
         self._connection = connection
         self._found = connection.stamps()  # before the first look into it
         self.texts = Texts(connection)
-        self.deploys = DeployTable(connection)
         self.announcements = Announcements(connection)
         db = connection.db
         with readable(self.path):
             anchor, self._last = ends(db, self.path)
             row = db.execute("SELECT at FROM event WHERE seq = ?", (self.seq,)).fetchone()
             named = identity_link(db)
+        self.deploys = DeployTable(connection, anchor.seq)
         self.cuts = Cuts(connection, anchor, lambda: self._last)
         self.log = LogFolding(connection, lambda: self._last)
         self._identity = None if named is None else named.hash

@@ -22,6 +22,7 @@ from ..daemon.core.deploys import Deploy, Deploys
 from ..daemon.core.fleet import Fleet, configs_of, from_json, to_json
 from ..daemon.core.fold import fold
 from ..journal.chain import canonical
+from ..journal.deploys import COLUMNS
 from ..journal.events import Announced, Checkpoint, Event
 from ..journal.reading import Link, Reader, Row, decoded, unpacked
 from .boundaries import Following, Note
@@ -228,11 +229,10 @@ def compare_outcomes(reader: Reader, deploys: Sequence[Deploy]) -> int:
     for at in range(0, len(deploys), _IN_ONE):
         some = deploys[at : at + _IN_ONE]
         rows = reader.fetch(
-            "SELECT seq, previous, outcome, outcome_seq FROM deploy"
-            f" WHERE seq IN ({', '.join('?' * len(some))})",
+            f"SELECT {COLUMNS} FROM deploy WHERE seq IN ({', '.join('?' * len(some))})",
             *(deploy.seq for deploy in some),
         )
-        if set(rows) != {(d.seq, d.previous, d.outcome, d.outcome_seq) for d in some}:
+        if set(rows) != {deploy.row for deploy in some}:
             raise Unclean
     return len(deploys)
 

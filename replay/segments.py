@@ -26,7 +26,7 @@ from typing import Final
 import msgspec
 
 from ..daemon.core.deploys import Deploy
-from ..journal import chain
+from ..journal import chain, outside
 from ..journal.damage import Audit
 from ..journal.files import Files
 from ..journal.reading import Reader, open_journal
@@ -113,7 +113,7 @@ def _plan(reader: Reader, mark: Mark | None) -> Plan:
         raise Unclean
     return Plan(
         reader.head.seq, reader.head.hash, stops, [*range(0, last or 0, _CONFIGS), last or 0],
-        reader.has_deploys(), mark,
+        reader.has_outcomes(), mark,
     )  # fmt: skip
 
 
@@ -198,7 +198,7 @@ def _join(reader: Reader, plan: Plan, found: Sequence[Found]) -> Clean:
     _join_texts(reader, (each.referred for each in segments), texts)
     audit = Audit()
     audit.check_identity(reader)
-    if audit.count:
+    if audit.count or any(outside.rows(reader)):
         raise Unclean
     firsts = [each.first for each in segments if each.first is not None]
     return Clean(

@@ -25,6 +25,7 @@ import msgspec
 from ..daemon.core.deploys import Deploy
 from ..journal.chain import canonical
 from ..journal.damage import Audit
+from ..journal.deploys import COLUMNS
 from ..journal.errors import JournalError
 from ..journal.reading import Reader, unpacked
 from ..journal.times import rfc3339
@@ -170,7 +171,7 @@ def tables(reader: Reader, upto: int, open_: Iterable[Deploy], outcomes: bool) -
         whole = unpacked(*rows[0]).fleet is not None
         found.update(canonical((last, hash_, check_sum, whole)))
     waits = {deploy.seq for deploy in open_}
-    query = "SELECT seq, previous, outcome, outcome_seq FROM deploy WHERE seq > ? AND seq <= ?"
+    query = f"SELECT {COLUMNS} FROM deploy WHERE seq > ? AND seq <= ?"
     query += " ORDER BY seq LIMIT 1000"
     last = reader.anchor.seq
     while outcomes and (rows := reader.fetch(query, last, upto)):

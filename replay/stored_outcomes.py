@@ -10,7 +10,7 @@ from typing import Final
 
 from ..daemon.core.deploys import Deploy, Deploys
 from ..journal.damage import Audit
-from ..journal.deploys import DEPLOYS
+from ..journal.deploys import COLUMNS, DEPLOYS, Row
 from ..journal.errors import JournalError
 from ..journal.reading import Reader
 
@@ -18,10 +18,12 @@ _AT_ONCE: Final = 500
 _KEPT: Final = 5_000  # settled outcomes that wait for their comparison
 _MOST: Final = 1_000  # findings that are kept
 _OTHER: Final = "its outcome is not what follows from the events"
+_TOLD: Final = COLUMNS.split(", ")[1:4]  # people see these
+_MORE: Final = COLUMNS.split(", ")[4:]  # the daemon goes on with these
 
 
 class StoredOutcomes:
-    """Compares as the fold goes on. The table is not compared where no daemon has filled it."""
+    """Compares as the fold goes on. An empty table is not compared: no daemon has filled it."""
 
     def __init__(self, reader: Reader) -> None:
         self.error: JournalError | None = None  # the table cannot be read
@@ -30,7 +32,7 @@ class StoredOutcomes:
         self._compared = 0
         self._filled = False
         try:
-            self._filled = reader.has_deploys()
+            self._filled = reader.has_outcomes()
         except JournalError as error:
             self.error = error
 
@@ -58,21 +60,26 @@ class StoredOutcomes:
             del follower.touched[deploy.seq]
 
     def _compare_some(self, some: Iterable[Deploy]) -> None:
-        computed = {deploy.seq: deploy.row[1:4] for deploy in some}
+        computed = {deploy.seq: deploy for deploy in some}
         marks = ", ".join("?" * len(computed))
         rows = self._reader.fetch(
-            "SELECT seq, previous, outcome, outcome_seq FROM deploy"
-            f" WHERE seq IN ({marks}) ORDER BY seq",
+            f"SELECT {COLUMNS} FROM deploy WHERE seq IN ({marks}) ORDER BY seq",
             *computed,
         )
         self._compared += len(rows)
-        for seq, *stored in rows:
-            known = computed.pop(seq)
-            # A daemon that has gone on meanwhile knows more.
-            if tuple(stored) != known and max(seq, stored[2] or 0) <= self._reader.head.seq:
-                self._note(seq, _OTHER)
+        for row in rows:
+            deploy = computed.pop(row[0])
+            if row != deploy.row and not (self._goes_on() and not deploy.settled):
+                self._note(deploy.seq, _difference(row, deploy.row))
         for seq in computed:
             self._note(seq, "its outcome is missing")
+
+    def _goes_on(self) -> bool:
+        """Whether a daemon has gone on meanwhile: of a deploy that was open it knows more."""
+        if not self._reader.files.live:
+            return False
+        ((last,),) = self._reader.fetch("SELECT max(seq) FROM event")
+        return bool(last > self._reader.head.seq)
 
     def _look_for_others(self) -> None:
         """Rows of no deploy; looked for only where there are more rows than were compared."""
@@ -94,3 +101,12 @@ class StoredOutcomes:
     def _note(self, seq: int, what: str) -> None:
         if len(self._found) < _MOST:
             self._found[seq] = what
+
+
+def _difference(stored: Row, computed: Row) -> str:
+    """Why a row is not the one that was computed."""
+    if stored[: len(_TOLD) + 1] != computed[: len(_TOLD) + 1]:
+        return _OTHER
+    pairs = zip(_MORE, stored[len(_TOLD) + 1 :], computed[len(_TOLD) + 1 :], strict=True)
+    other = ", ".join(name for name, one, another in pairs if one != another)
+    return f"its row is not what follows from the events ({other})"

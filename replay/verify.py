@@ -16,7 +16,7 @@ import msgspec
 from ..daemon.core.actions import recorded
 from ..daemon.core.deploys import Deploys
 from ..daemon.core.fleet import Fleet, configs_of, from_json, to_json
-from ..journal import lost_log
+from ..journal import lost_log, outside
 from ..journal.damage import Audit, packed
 from ..journal.errors import (
     SEE_VERIFY,
@@ -145,6 +145,7 @@ def _verify(
             audit.check_structure(reader)
             folder.run(audit.intact_events(reader, told))
             folder.compare_deploys()
+            _find_outside(reader, audit)
         if witness is not None:
             compare(witness, reader, audit)
         if since is not None:
@@ -160,12 +161,21 @@ def _verify(
     return verdict
 
 
+def _find_outside(reader: Reader, audit: Audit) -> None:
+    """Find rows that are outside of the record."""
+    try:
+        for what, seq in outside.rows(reader):
+            audit.find(what, seq)
+    except JournalError as error:
+        audit.find(_bare(reader.files, error))
+
+
 def _mark(reader: Reader, since: Since | None, verdict: Verdict) -> Mark | None:
     """The mark up to which nothing is to be folded."""
     if since is None or verdict.audit.findings:
         return None
     try:
-        return since.usable(reader, reader.has_deploys(), verdict.notes)
+        return since.usable(reader, reader.has_outcomes(), verdict.notes)
     except Exception:  # whatever it is, the fold in order tells it
         return None
 

@@ -15,7 +15,7 @@ def followed(journal: Journal) -> Deploys:
         try:
             _fill(journal)
         except Exception as error:  # an old event is damaged, or the disk is full
-            log.warning("the view deploys lacks former ones: %s", error)
+            log.warning("no outcome of a deploy is stored before the next start: %s", error)
     return Deploys(Deploy(*fields) for fields in journal.deploys.unsettled())
 
 

@@ -165,6 +165,7 @@ def test_simulated_daemons(tmp_path: Path, seed: int) -> None:
         journal.append(disk.rows, known=list(disk.deploys.values()))
         assert not journal.deploys.lacks_rows
     assert viewed(str(tmp_path / "stored.db")) == viewed(path)
+    assert verify(str(tmp_path / "stored.db")).exit_code == 0  # it compares all columns
 
 
 # Tables that are wrong or lacking
@@ -216,6 +217,12 @@ def test_a_daemon_that_starts_goes_on_with_what_is_open(path: str) -> None:
         ("UPDATE deploy SET previous = 'x' WHERE seq = 8", 8),
         ("DELETE FROM deploy WHERE seq = 8", 8),
         ("INSERT INTO deploy VALUES (5, NULL, 'died', 5, NULL, NULL, NULL, 1)", 5),
+        ("INSERT INTO deploy VALUES (99, NULL, 'pending', NULL, NULL, NULL, NULL, 0)", 99),
+        ("UPDATE deploy SET attempt = 4 WHERE seq = 3", 3),
+        ("UPDATE deploy SET ordered = NULL WHERE seq = 3", 3),
+        ("UPDATE deploy SET trial = 1 WHERE seq = 6", 6),
+        ("UPDATE deploy SET settled = 1 WHERE seq = 8", 8),
+        ("DELETE FROM deploy WHERE seq = 3", 3),
     ],
 )
 def test_a_row_that_was_changed_is_found(path: str, harm: str, seq: int) -> None:
@@ -233,6 +240,19 @@ def test_a_row_that_was_changed_is_found(path: str, harm: str, seq: int) -> None
     same(path)
 
 
+def test_the_loss_of_the_first_row_hides_no_other(path: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE deploy SET outcome = 'rolled_back'")
+        db.execute("DELETE FROM deploy WHERE seq = 3")
+    assert [each.what for each in verify(path).audit.findings] == [
+        "deploy 3: its outcome is missing",
+        "deploy 6: its outcome is not what follows from the events",
+        "deploy 8: its outcome is not what follows from the events",
+    ]
+    gone_on_with(path)
+    assert verify(path).exit_code == 0
+
+
 def test_a_damaged_event_keeps_no_daemon_from_starting(
     path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -241,7 +261,12 @@ def test_a_damaged_event_keeps_no_daemon_from_starting(
         db.execute("UPDATE event SET body = '{' WHERE seq = 3")
     with Journal.open(path) as journal:
         assert followed(journal).open == {}
-    assert "the view deploys lacks former ones" in caplog.text
+        journal.append(
+            [(9, journal.last_at + 1, "vassal_removed", "m", "a.ini", None, "{}", "[]")],
+            known=[(9, None, "stopped", 9, None, None, None, True)],
+        )
+    assert "no outcome of a deploy is stored before the next start" in caplog.text
+    assert viewed(path) == []  # all or none: a part would look like damage
 
 
 def test_a_journal_of_the_version_before_is_read_and_verifies(path: str) -> None:
