@@ -45,5 +45,6 @@ class DeployTable:
 
     def store(self, known: Sequence[deploys.Row]) -> None:
         """Store new outcomes, in the caller's transaction. Raises sqlite3.Error."""
+        self.lacks_rows |= self._is_made and self._connection.undone
         if self._is_made and not self.lacks_rows:
             deploys.store(self._connection.db, known)

@@ -40,6 +40,7 @@ class WriteConnection:
         self.path = path
         self.file = file
         self.db = db
+        self.undone = False  # events were removed, and the outcomes of all deploys with them
         self.in_use = threading.Lock()
         self._guard = guard
         self._side = SideReader(path)
@@ -231,7 +232,7 @@ class WriteConnection:
             self._close(folded=True)
         db = connect(self.path, self.file)
         try:
-            _end_with(db, anchor, last, ends(db, self.path)[1])
+            self.undone |= _end_with(db, anchor, last, ends(db, self.path)[1])
             guard = _guard(self.path, db)
         except BaseException:
             close_unfolded(db, self.path, self.file)
@@ -265,10 +266,10 @@ def _page(db: sqlite3.Connection) -> int:
     return int(size)
 
 
-def _end_with(db: sqlite3.Connection, anchor: Link, last: Link, found: Link) -> None:
-    """Make the journal end with the last event that was durable. Raises OSError.
+def _end_with(db: sqlite3.Connection, anchor: Link, last: Link, found: Link) -> bool:
+    """Make the journal end with the last event that was durable; whether any was removed.
 
-    An append that failed may have left its events in the log.
+    An append that failed may have left its events in the log. Raises OSError.
     """
     row = db.execute("SELECT hash FROM event WHERE seq = ?", (last.seq,)).fetchone()
     known = last.hash if last.seq == anchor.seq else None if row is None else row[0]
@@ -279,6 +280,7 @@ def _end_with(db: sqlite3.Connection, anchor: Link, last: Link, found: Link) -> 
         )
     if found.seq > last.seq:
         delete_after(db, last.seq, last.hash)
+    return found.seq > last.seq
 
 
 def _check_room(directory: str) -> None:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from . import chain
+from . import chain, deploys
 from .reading import Link, identity_link
 from .rows import Snapshot
 
@@ -78,8 +78,13 @@ def set_link(db: sqlite3.Connection, name: str, seq: int, hash_: bytes) -> None:
 
 
 def delete_after(db: sqlite3.Connection, seq: int, hash_: bytes) -> None:
-    """Make the chain end with the event of this number and hash."""
+    """Make the chain end with the event of this number and hash.
+
+    Outcomes of deploys may follow from the events behind it, so none of them stays.
+    """
     with transaction(db):
         for table in ("event", "snapshot"):
             db.execute(f"DELETE FROM {table} WHERE seq > ?", (seq,))
+        if deploys.is_made(db):
+            db.execute("DELETE FROM deploy")
         set_link(db, "head", seq, hash_)
