@@ -4,6 +4,7 @@ The daemon that writes the journal asks. May be asked in any thread, while an ap
 """
 
 import sqlite3
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from .decoding import decode_body
@@ -12,18 +13,18 @@ from .events import Announced
 from .write_connection import WriteConnection
 
 _CONFIG: Final = "CASE WHEN json_valid(body) THEN json_extract(body, '$.spec.config') END"
-_OF_VASSAL: Final = "vassal = ?1 AND kind IN ('vassal_added', 'vassal_changed')"
+_OF_VASSAL: Final = "event.seq > ?1 AND vassal = ?2 AND kind IN ('vassal_added', 'vassal_changed')"
 _COLUMNS: Final = "event.seq, kind, monitor, vassal, body"
-_BY_NUMBER: Final = f"SELECT {_COLUMNS} FROM event WHERE seq = ?"
-_ENDS: Final = "SELECT min(seq), max(seq) FROM event WHERE ? IS NULL"
+_BY_NUMBER: Final = f"SELECT {_COLUMNS} FROM event WHERE seq > ?1 AND seq = ?2"
+_ENDS: Final = "SELECT min(seq), max(seq) FROM event WHERE seq > ?1"
 _BY_DIGEST: Final = f"""
 SELECT {_COLUMNS}, max(seq) FROM event
-WHERE {_OF_VASSAL} AND substr({_CONFIG}, 1, length(?2)) = ?2 GROUP BY {_CONFIG} LIMIT 2
+WHERE {_OF_VASSAL} AND substr({_CONFIG}, 1, length(?3)) = ?3 GROUP BY {_CONFIG} LIMIT 2
 """
 _GOOD: Final = f"""
 SELECT {_COLUMNS} FROM event JOIN deploy ON deploy.seq = event.seq
-WHERE {_OF_VASSAL} AND outcome IN ('accepting', 'running') AND {_CONFIG} NOT IN (?2, ?3)
-    AND event.seq < (SELECT max(seq) FROM event WHERE {_OF_VASSAL} AND {_CONFIG} = ?3)
+WHERE {_OF_VASSAL} AND outcome IN ('accepting', 'running') AND {_CONFIG} NOT IN (?3, ?4)
+    AND event.seq < (SELECT max(seq) FROM event WHERE {_OF_VASSAL} AND {_CONFIG} = ?4)
 ORDER BY event.seq DESC LIMIT 1
 """
 
@@ -41,16 +42,20 @@ class Announcement(NamedTuple):
 
 
 class Announcements:
-    """Looks for former configs of vassals."""
+    """Looks for former configs of vassals, behind the event at which the journal begins.
 
-    def __init__(self, connection: WriteConnection) -> None:
+    ``begin`` gives its number.
+    """
+
+    def __init__(self, connection: WriteConnection, begin: Callable[[], int]) -> None:
         self._connection = connection
+        self._begin = begin
 
     def by_number(self, vassal: str, seq: int) -> Announcement:
         """The config that came by this event. Raises NotFound."""
         found = self._rows(_BY_NUMBER, seq)
         if not found:
-            first, last = self._rows(_ENDS, None)[0]
+            first, last = self._rows(_ENDS)[0]
             raise NotFound(f"the journal has no event {seq}; it has {first} to {last}")
         kind, about = found[0][1], found[0][3]
         if kind not in ("vassal_added", "vassal_changed") or about != vassal:
@@ -79,7 +84,7 @@ class Announcements:
 
     def _rows(self, sql: str, *keys: object) -> list[Any]:
         try:
-            return self._connection.read_rows(sql, *keys)
+            return self._connection.read_rows(sql, self._begin(), *keys)
         except sqlite3.Error as error:
             raise NotFound(f"the journal cannot be read: {error}") from None
 

@@ -315,10 +315,10 @@ def unneeded(db: sqlite3.Connection, end: int, after: Collection[str]) -> tuple[
 
 def _identity(db: sqlite3.Connection, place: str) -> Link | None:
     """The journal's identity; 0.1.0 did not store it, and it is the first event's hash there."""
-    for query in (
-        f"SELECT seq, hash FROM {place}.chain WHERE name = 'identity'",
-        f"SELECT seq, hash FROM {place}.event WHERE seq = 1",
-    ):
+    stored = f"SELECT seq, hash FROM {place}.chain WHERE name = 'identity'"
+    first = f"SELECT seq, hash FROM {place}.event WHERE seq = 1"
+    begins = f"NOT (SELECT seq FROM {place}.chain WHERE name = 'anchor')"
+    for query in (stored, f"{first} AND {begins}"):
         if (row := db.execute(query).fetchone()) is not None:
             return Link(*row)
     return None

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from . import schema, writing
+from . import outside, schema, writing
 from .errors import Damaged, JournalError
 from .files import Files
 from .reading import Link, Reader, error_text, unpacked
@@ -44,7 +44,7 @@ class JoinedFiles(Files):
         try:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="emperor-replay-"))
             target = os.path.join(folder, "journal")
-            _join(self._parts, target)
+            self.flaws = _join(self._parts, target)
         except (OSError, sqlite3.Error) as error:
             if isinstance(error, PermissionError) and error.filename:
                 raise  # the journal's own
@@ -69,8 +69,10 @@ def open_joined(path: str, archives: Sequence[str] = ()) -> Iterator[Reader]:
         yield Reader(files, connection)
 
 
-def _join(parts: Sequence[Files], target: str) -> None:
+def _join(parts: Sequence[Files], target: str) -> list[tuple[str, int]]:
+    """Write the joined files; the flaws of rows that are left out, with their numbers."""
     oldest, *newer = parts
+    flaws = list[tuple[str, int]]()
     os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with contextlib.closing(sqlite3.connect(target, uri=True, isolation_level=None)) as db:
         with oldest.connection() as source:
@@ -78,11 +80,31 @@ def _join(parts: Sequence[Files], target: str) -> None:
         for pragma in ("journal_mode = DELETE", "journal_mode = OFF", "synchronous = OFF"):
             db.execute(f"PRAGMA {pragma}")
         schema.migrate(db)
+        with writing.transaction(db):
+            flaws += _flaws(db, "main", oldest.path)
+            _remove_outside(db)
         for part in newer:
             with part.attached(db, "newer"), writing.transaction(db):
                 _check(db, part.path)
+                flaws += _flaws(db, "newer", part.path)
                 _add(db)
         db.execute("DELETE FROM deploy")
+    return flaws
+
+
+def _flaws(db: sqlite3.Connection, place: str, path: str) -> list[tuple[str, int]]:
+    """The rows of a file that are outside of its record."""
+    anchor, head = _link(db, place, "anchor"), _link(db, place, "head")
+    if anchor is None or head is None:
+        return []
+    found = outside.rows_of_part(db, place, anchor.seq, head.seq)
+    return [(f"{what} ({path})", seq) for what, seq in found]
+
+
+def _remove_outside(db: sqlite3.Connection) -> None:
+    anchor, head = _link(db, "main", "anchor"), _link(db, "main", "head")
+    if anchor is not None and head is not None:
+        outside.remove(db, anchor.seq, head.seq)
 
 
 def _check(db: sqlite3.Connection, path: str) -> None:
@@ -120,7 +142,10 @@ def _add(db: sqlite3.Connection) -> None:
         (begin.seq, head.seq),
     )
     db.execute(_TEXTS)
-    db.execute("INSERT OR IGNORE INTO snapshot SELECT * FROM newer.snapshot")
+    db.execute(
+        "INSERT OR IGNORE INTO snapshot SELECT * FROM newer.snapshot WHERE seq >= ? AND seq <= ?",
+        (begin.seq, head.seq),
+    )
     writing.set_link(db, "head", head.seq, head.hash)
     # A copy that went its own way has another identity than its archives.
     if (identity := _link(db, "newer", "identity")) is not None:

@@ -40,6 +40,7 @@ from .tail import newest_snapshot, rows_after
 _TOGETHER: Final = "mode=ro&readonly_shm=1"
 _ALONE: Final = "mode=ro&immutable=1"
 _LOST: Final = ".lost-"
+_FIRST: Final = "SELECT seq, hash FROM event WHERE seq > ? ORDER BY seq LIMIT 1"
 # From SQLite's os.h: the last connection locks these bytes when it closes, to fold in the log.
 _SHARED_FIRST: Final = 0x40000002
 _SHARED_SIZE: Final = 510
@@ -205,7 +206,7 @@ def _check(path: str, how: str, upto: Link | None = None) -> _Whole | None:
             after = anchor.seq if snapshot is None else snapshot.seq
             for _ in rows_after(connection, path, anchor, head, after):
                 pass
-            row = connection.execute("SELECT seq, hash FROM event ORDER BY seq LIMIT 1").fetchone()
+            row = connection.execute(_FIRST, (anchor.seq,)).fetchone()
             follows = upto is not None and _follows(connection, anchor, head, upto)
         except sqlite3.Error as error:
             raise of_sqlite(path, error) from None

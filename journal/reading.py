@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from . import chain, deploys, schema
+from . import chain, deploys, outside, schema
 from .decoding import decode_body
 from .errors import (
     SEE_VERIFY,
@@ -82,6 +82,7 @@ class Reader:
             (last,) = self.db.execute("SELECT max(seq) FROM event").fetchone()
             self.anchor, self.head = (_of_events if salvage else ends)(self.db, self.path)
             self.db.execute("COMMIT")
+            outside.hide(self.db, self.anchor.seq)
         self.last: int = self.anchor.seq if last is None else last  # the last row there is
 
     def _check_tables(self, salvage: bool) -> None:
@@ -258,6 +259,12 @@ class Reader:
         with self.reading():
             return deploys.is_made(self.db) and not deploys.is_empty(self.db)
 
+    def outside(self) -> Iterator[tuple[str, int]]:
+        """Each row that is not of the record: the flaw, and its number. Raises sqlite3.Error."""
+        live = self.files.live
+        yield from self.files.flaws
+        yield from outside.rows(self.db, self.anchor.seq, self.head.seq, live=live)
+
     # Snapshots
 
     def snapshots(self, upto: int | None = None) -> Iterator[Stored]:
@@ -401,10 +408,7 @@ def identity_link(connection: sqlite3.Connection) -> Link | None:
 
     0.1.0 did not store it: there it is the first event.
     """
-    for query in (
-        "SELECT seq, hash FROM chain WHERE name = 'identity'",
-        "SELECT seq, hash FROM event WHERE seq = 1",
-    ):
+    for query in (_IDENTITY, _FIRST_EVENT):
         for seq, hash_ in connection.execute(query):
             if seq.__class__ is int and hash_.__class__ is bytes and len(hash_) == _HASH:
                 return Link(seq, hash_)
@@ -436,6 +440,11 @@ def as_bytes(value: object) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
 
 
+_IDENTITY: Final = "SELECT seq, hash FROM chain WHERE name = 'identity'"
+_FIRST_EVENT: Final = (
+    "SELECT seq, hash FROM event WHERE seq = 1"
+    " AND NOT (SELECT seq FROM chain WHERE name = 'anchor')"
+)
 _RESTORE: Final = "restore it from a copy"
 COPY_THE_LOG: Final = "if it was copied, its -wal file must be copied with it"
 

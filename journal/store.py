@@ -31,8 +31,9 @@ from .texts import Texts
 from .write_connection import WriteConnection
 
 SNAPSHOT_EVERY: Final = 10_000  # events
-_HASH: Final = "SELECT hash FROM event WHERE seq = ?"
-_ADOPTED: Final = "SELECT max(json_extract(body, '$.seq')) FROM event WHERE kind = ?"
+_HASH: Final = "SELECT hash FROM event WHERE seq = ? AND seq > ?"
+_TIME: Final = "SELECT at FROM event WHERE seq = ? AND seq > ?"
+_ADOPTED: Final = "SELECT max(json_extract(body, '$.seq')) FROM event WHERE kind = ? AND seq > ?"
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -62,11 +63,11 @@ class Journal:
         self._connection = connection
         self._found = connection.stamps()  # before the first look into it
         self.texts = Texts(connection)
-        self.announcements = Announcements(connection)
+        self.announcements = Announcements(connection, lambda: self.begin)
         db = connection.db
         with readable(self.path):
             anchor, self._last = ends(db, self.path)
-            row = db.execute("SELECT at FROM event WHERE seq = ?", (self.seq,)).fetchone()
+            row = db.execute(_TIME, (self.seq, anchor.seq)).fetchone()
             named = identity_link(db)
         self.deploys = DeployTable(connection, anchor.seq)
         self.cuts = Cuts(connection, anchor, lambda: self._last)
@@ -147,7 +148,7 @@ class Journal:
         if seq == self.cuts.begin.seq:
             return self.cuts.begin.hash
         with readable(self.path):
-            row = self._connection.db.execute(_HASH, (seq,)).fetchone()
+            row = self._connection.db.execute(_HASH, (seq, self.begin)).fetchone()
         return None if row is None else bytes(row[0])
 
     def identity_event(self) -> Event | None:
@@ -155,16 +156,16 @@ class Journal:
         with readable(self.path):
             row = self._connection.db.execute(
                 f"SELECT {COLUMNS} FROM event WHERE hash = ? AND seq ="
-                " coalesce((SELECT seq FROM chain WHERE name = 'identity'), 1)",
-                (self._identity,),
+                " coalesce((SELECT seq FROM chain WHERE name = 'identity'), 1) AND seq > ?",
+                (self._identity, self.begin),
             ).fetchone()
         return None if row is None else decoded(self.path, row)
 
     def adopted_upto(self) -> int:
         """The greatest number of an event without which an operator had a daemon go on; else 0."""
         with readable(self.path):
-            row = self._connection.read_one(_ADOPTED, "journal_adopted")
-        return 0 if row is None or row[0] is None else int(row[0])
+            ((seq,),) = self._connection.read_rows(_ADOPTED, "journal_adopted", self.begin)
+        return int(seq or 0)
 
     @property
     def begin(self) -> int:
@@ -214,9 +215,9 @@ class Journal:
     def time_of(self, seq: int) -> int:
         """The ``at`` of an event; 0 if there is none or it is lost, IN_ARCHIVE if it was moved."""
         with readable(self.path):
-            row = self._connection.read_one("SELECT at FROM event WHERE seq = ?", seq)
-        if row is not None:
-            return int(row[0])
+            rows_ = self._connection.read_rows(_TIME, seq, self.begin)
+        for (at,) in rows_:
+            return int(at)
         return rows.IN_ARCHIVE if self.adopted_upto() < seq <= self.begin else 0
 
     # Appending

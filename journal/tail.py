@@ -9,8 +9,8 @@ from .reading import COLUMNS, Link, Row, Stored, unpacked
 
 # The snapshot with which an archived journal begins is of an event that is not in it.
 _SNAPSHOTS = (
-    "SELECT seq, hash, fleet, check_sum FROM snapshot AS s WHERE seq <= ? AND hash ="
-    " coalesce((SELECT hash FROM event AS e WHERE e.seq = s.seq),"
+    "SELECT seq, hash, fleet, check_sum FROM snapshot AS s WHERE seq >= ?1 AND seq <= ?2 AND hash ="
+    " coalesce((SELECT hash FROM event AS e WHERE e.seq = s.seq AND e.seq > ?1),"
     " (SELECT hash FROM chain AS c WHERE name = 'anchor' AND c.seq = s.seq))"
     " ORDER BY seq DESC"
 )
@@ -24,7 +24,7 @@ def newest_snapshot(
     Raises Damaged if there is none in a journal that does not begin with the first event. The fleet
     at its beginning is not known then.
     """
-    for row in connection.execute(_SNAPSHOTS, (upto,)):
+    for row in connection.execute(_SNAPSHOTS, (begin, upto)):
         stored = unpacked(*row)
         if stored.fleet is not None:
             return stored
@@ -38,8 +38,8 @@ def rows_after(
 ) -> Iterator[Row]:
     """The rows of the events after ``after``, each checked against the chain; raises Damaged."""
     # The event of the snapshot is looked at as well: its time is where the clock goes on.
-    one = "SELECT seq, hash FROM event WHERE seq = ?"
-    begin = connection.execute(one, (after - 1,)).fetchone()
+    one = "SELECT seq, hash FROM event WHERE seq = ? AND seq > ?"
+    begin = connection.execute(one, (after - 1, anchor.seq)).fetchone()
     last, current = begin or (anchor.seq, anchor.hash)
     if current.__class__ is not bytes:
         raise damaged(path, f"event {last} is not what was written", last)

@@ -26,7 +26,7 @@ from typing import Final
 import msgspec
 
 from ..daemon.core.deploys import Deploy
-from ..journal import chain, outside
+from ..journal import chain
 from ..journal.damage import Audit
 from ..journal.files import Files
 from ..journal.reading import Reader, open_journal
@@ -198,7 +198,7 @@ def _join(reader: Reader, plan: Plan, found: Sequence[Found]) -> Clean:
     _join_texts(reader, (each.referred for each in segments), texts)
     audit = Audit()
     audit.check_identity(reader)
-    if audit.count or any(outside.rows(reader)):
+    if audit.count or any(reader.outside()):
         raise Unclean
     firsts = [each.first for each in segments if each.first is not None]
     return Clean(

@@ -16,7 +16,7 @@ import msgspec
 from ..daemon.core.actions import recorded
 from ..daemon.core.deploys import Deploys
 from ..daemon.core.fleet import Fleet, configs_of, from_json, to_json
-from ..journal import lost_log, outside
+from ..journal import lost_log
 from ..journal.damage import Audit, packed
 from ..journal.errors import (
     SEE_VERIFY,
@@ -164,8 +164,9 @@ def _verify(
 def _find_outside(reader: Reader, audit: Audit) -> None:
     """Find rows that are outside of the record."""
     try:
-        for what, seq in outside.rows(reader):
-            audit.find(what, seq)
+        with reader.reading():
+            for what, seq in reader.outside():
+                audit.find(what, seq)
     except JournalError as error:
         audit.find(_bare(reader.files, error))
 

@@ -271,7 +271,7 @@ IN_THE_FILE = {
     ),
     "snapshot before all events": (
         sql("UPDATE snapshot SET seq = ? WHERE seq = 40", -(2**63)),
-        [f"snapshot {-(2**63)}: its hash is not that of event", all_intact],
+        [f"snapshot {-(2**63)}: not behind the chain's anchor", all_intact],
     ),
     "snapshot of no event": (
         sql("UPDATE snapshot SET seq = 4000 WHERE seq = 40"),
