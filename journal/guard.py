@@ -6,8 +6,8 @@ section 4.4). So the files are looked at before and after each append, and every
 
 | file | lost when |
 |---|---|
-| journal | its name is gone or is another file's; the file has become shorter, and no |
-| | empty pages were given back to the disk |
+| journal | its name is gone or is another file's; the file has become shorter, and neither |
+| | the daemon nor ``VACUUM`` by another program gave empty pages back to the disk |
 | ``-wal`` | the same; or it is shorter than the frames that were committed to it |
 | ``-shm`` | its name is gone or is another file's; other programs would see no locks |
 | | it has become shorter, which it never does while it is open |
@@ -36,6 +36,10 @@ _FRAME: Final = wal.FRAME_HEADER_SIZE
 
 class FileLost(OSError):
     """One of the files is not the one that SQLite has open."""
+
+
+class FileShorter(FileLost):
+    """The journal has become shorter. It is whole if SQLite made it so."""
 
 
 class Guard:
@@ -108,9 +112,42 @@ class Guard:
             raise FileLost("the file was replaced by another; put the journal back")
         if now.st_size < self._main.st_size:
             if self._least is None or now.st_size < self._least:
-                raise FileLost("the file was cut; events in it may be lost")
+                raise FileShorter("the file was cut; events in it may be lost")
             self._least = None  # that was SQLite
         self._main = now
+
+    def is_shorter(self) -> bool:
+        """Whether the journal has become shorter, and that was not expected."""
+        try:
+            self.check_main()
+        except FileShorter:
+            return True
+        except OSError:
+            return False  # of another loss, ``check`` tells
+        return False
+
+    def take_size(self, pages: int) -> bool:
+        """Take the size that the journal has for the right one, if no page of it is lost.
+
+        ``pages`` is how many it has by a look of SQLite. Those behind the end of the file have to
+        be in the log, in frames that are still to be copied. Raises OSError.
+        """
+        index = self._index()  # before the size: copying makes the file longer
+        now = os.stat(self._path)
+        if index is None or not os.path.samestat(now, self._main):
+            return False
+        committed, copied, page = index
+        lacking = range(now.st_size // page + 1, pages + 1)
+        if len(lacking) > committed - copied or not set(lacking) <= self._logged(*index):
+            return False
+        self._main, self._least = now, None
+        return True
+
+    def _logged(self, committed: int, copied: int, page: int) -> set[int]:
+        """The pages in the log that are still to be copied into the journal."""
+        begin, step, log = wal.HEADER_SIZE, _FRAME + page, self._files["-wal"]
+        numbers = (os.pread(log, 4, begin + frame * step) for frame in range(copied, committed))
+        return {int.from_bytes(number) for number in numbers}
 
     def may_shrink(self, size: int) -> None:
         """Expect the journal to become shorter once, when the log is folded in."""

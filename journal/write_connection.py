@@ -5,6 +5,7 @@
 | a file of the three is lost (``guard.py``) | it fails, and says so; the next connects anew |
 | a commit failed for another reason than a full disk | it saves all events, and connects anew |
 | the disk is full | it tries again with the same connection |
+| another program gave room back (``VACUUM``) | it looks whether all is there, and connects anew |
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import os
 import sqlite3
 import threading
 from typing import Any, Final, Self
+from urllib.parse import quote
 
 from .connecting import connect
 from .errors import JournalError, JournalPaused
@@ -157,6 +159,8 @@ class WriteConnection:
         ``last`` is the last event that is durable. With ``room``, there must be some on the disk.
         """
         try:
+            if not self._closed and self._guard.is_shorter() and self._is_all_there(last):
+                self._doubtful, self._loss = True, None
             if self._loss is not None:
                 loss, self._loss = self._loss, None
                 raise loss
@@ -239,6 +243,25 @@ class WriteConnection:
             raise
         self.db, self._guard = db, guard
         self._closed = self._doubtful = False
+
+    def _is_all_there(self, last: Link) -> bool:
+        """Whether a journal that became shorter is whole: another program ran ``VACUUM``.
+
+        It takes a look at all pages, and happens once. The connection may have pages of before in
+        its memory, so the look is another one's. Raises OSError, sqlite3.Error.
+        """
+        uri = f"file:{quote(self.path)}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
+            try:
+                db.execute("BEGIN")  # one look for all
+                row = db.execute("SELECT hash FROM event WHERE seq = ?", (last.seq,)).fetchone()
+                pages = _size(db) // _page(db)
+                checked = db.execute("PRAGMA quick_check(1)").fetchall()
+            except sqlite3.DatabaseError:
+                return False  # pages are missing
+            if checked != [("ok",)] or (row is not None and row[0] != last.hash):
+                return False
+            return self._guard.take_size(pages)
 
     def _save(self) -> None:
         """Copy all events into the journal itself, as its ``-wal`` or ``-shm`` has no name."""

@@ -173,6 +173,58 @@ def test_a_journal_that_was_cut_pauses(path: Path) -> None:
     assert seqs(path) == [1, 2, 3, 4, 5, 6]
 
 
+def make_room(path: Path) -> None:
+    """Leave empty pages in the file."""
+    with closing(sqlite3.connect(path)) as db:
+        for query in ("INSERT INTO config VALUES ('0', zeroblob(262144))", "DELETE FROM config"):
+            with db:
+                db.execute(query)
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def vacuum(path: Path) -> None:
+    """As ``sqlite3 journal.db VACUUM`` does, with its copying of the log."""
+    subprocess.run(["sqlite3", path, "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"], check=True)
+
+
+def vacuum_and_go_on(path: Path) -> None:
+    """More pages were written since, which are only in the log."""
+    vacuum(path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE another (it)")
+        db.execute("INSERT INTO another VALUES (zeroblob(?))", (1 << 16,))
+
+
+@pytest.mark.parametrize("shorten", [vacuum, vacuum_and_go_on])
+def test_another_program_may_give_room_back(path: Path, shorten: Callable[[Path], None]) -> None:
+    with opened(path) as journal:
+        make_room(path)
+        assert journal.is_whole()
+        before = path.stat().st_size
+        shorten(path)
+        assert path.stat().st_size < before
+        assert not journal.is_whole()  # the next append looks at it
+        journal.append([row(6)])
+        assert journal.is_whole()
+        journal.append([row(7)])
+    assert seqs(path) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_journal_that_was_cut_after_room_was_given_back_pauses(path: Path) -> None:
+    with opened(path) as journal:
+        make_room(path)
+        assert journal.is_whole()
+        vacuum_and_go_on(path)
+        text = path.read_bytes()
+        os.truncate(path, len(text) - 3 * 4096)
+        for _ in range(2):
+            with pytest.raises(JournalPaused, match="the file was cut"):
+                journal.append([row(6)])
+        path.write_bytes(text)
+        journal.append([row(6)])
+    assert seqs(path) == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_log_that_could_not_be_opened_for_writing_is_opened_anew(path: Path) -> None:
     """SQLite opens it read-only then, and keeps that."""
     argv = [sys.executable, "-c", DYING, str(path), repr([row(1), row(2)])]
