@@ -17,12 +17,12 @@ from typing import Final
 
 import msgspec
 
-from . import chain, schema, wal
+from . import chain, identity_row, schema, wal
 from .decoding import decode_body
 from .errors import Damaged, JournalError
 from .events import KINDS
 from .files import Files
-from .reading import COLUMNS, Reader, Row, Stored, error_text, identity_link, unpacked
+from .reading import COLUMNS, Reader, Row, Stored, error_text, unpacked
 from .times import rfc3339
 
 _AT_ONCE: Final = 2000  # rows
@@ -136,18 +136,13 @@ class Audit:
         self.check_identity(reader)
 
     def check_identity(self, reader: Reader) -> None:
-        """Whether the journal's identity is the hash of the event that gave it, if that is here."""
+        """Whether the journal's identity can be the one that the daemon gave it."""
         try:
-            named = identity_link(reader.db)
+            found = identity_row.flaw(reader.db, reader.anchor.seq, reader.head.seq, forks=True)
         except BROKEN:
             return  # the table cannot be read, which is told where its ends are
-        row = None if named is None else reader.row(named.seq)
-        if named is not None and row is not None and row[8] != named.hash:
-            self.find(
-                f"the journal's identity (table chain) is not the hash of event {named.seq}: one"
-                " of the two is damaged",
-                named.seq,
-            )
+        if found is not None:
+            self.find(*found)
 
     # Configs
 

@@ -63,7 +63,7 @@ class Files:
         """Raises JournalError, NotAJournal."""
         self.path = path
         self.archives: tuple[str, ...] = ()  # that are read with it, see joined.py
-        self.flaws: list[tuple[str, int]] = []  # and the rows of them that are left out
+        self.flaws: list[tuple[str, int | None]] = []  # found when they were joined
         self.real = os.path.realpath(path)
         with _reasons(path):
             _check_regular(path, self.real)

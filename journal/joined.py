@@ -11,18 +11,20 @@ import contextlib
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from . import outside, schema, writing
+from . import identity_row, outside, schema, writing
 from .errors import Damaged, JournalError
 from .files import Files
-from .reading import Link, Reader, error_text, unpacked
+from .identity_row import Flaw
+from .reading import ARCHIVE, Link, Reader, error_text, unpacked
 
 _TEXTS: Final = (
     "INSERT INTO config SELECT digest, content FROM newer.config AS n"
     " WHERE NOT EXISTS (SELECT 1 FROM main.config WHERE digest = n.digest) ORDER BY rowid"
 )
+_OTHER: Final = "the journal's identity (table chain) is not that of its archive"
 _END: Final = "SELECT seq, hash FROM {0}.chain WHERE name = ?"
 _SNAPSHOT: Final = "SELECT seq, hash, fleet, check_sum FROM {0}.snapshot WHERE seq = ?"
 
@@ -69,10 +71,10 @@ def open_joined(path: str, archives: Sequence[str] = ()) -> Iterator[Reader]:
         yield Reader(files, connection)
 
 
-def _join(parts: Sequence[Files], target: str) -> list[tuple[str, int]]:
-    """Write the joined files; the flaws of rows that are left out, with their numbers."""
+def _join(parts: Sequence[Files], target: str) -> list[Flaw]:
+    """Write the joined files; the flaws that cannot be found in them, with the events' numbers."""
     oldest, *newer = parts
-    flaws = list[tuple[str, int]]()
+    flaws = list[Flaw]()
     os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with contextlib.closing(sqlite3.connect(target, uri=True, isolation_level=None)) as db:
         with oldest.connection() as source:
@@ -81,30 +83,47 @@ def _join(parts: Sequence[Files], target: str) -> list[tuple[str, int]]:
             db.execute(f"PRAGMA {pragma}")
         schema.migrate(db)
         with writing.transaction(db):
-            flaws += _flaws(db, "main", oldest.path)
-            _remove_outside(db)
+            flaws += _flaws_of_oldest(db, oldest.path)
         for part in newer:
             with part.attached(db, "newer"), writing.transaction(db):
                 _check(db, part.path)
-                flaws += _flaws(db, "newer", part.path)
+                flaws += _flaws_of_newer(db, part.path)
                 _add(db)
         db.execute("DELETE FROM deploy")
     return flaws
 
 
-def _flaws(db: sqlite3.Connection, place: str, path: str) -> list[tuple[str, int]]:
-    """The rows of a file that are outside of its record."""
-    anchor, head = _link(db, place, "anchor"), _link(db, place, "head")
+def _flaws_of_oldest(db: sqlite3.Connection, path: str) -> list[Flaw]:
+    """The flaws of the file that was copied. Rows that are outside of its record are removed."""
+    anchor, head = _link(db, "main", "anchor"), _link(db, "main", "head")
     if anchor is None or head is None:
         return []
-    found = outside.rows_of_part(db, place, anchor.seq, head.seq)
-    return [(f"{what} ({path})", seq) for what, seq in found]
+    found = _named(outside.rows_of_part(db, "main", anchor.seq, head.seq), path)
+    outside.remove(db, anchor.seq, head.seq)
+    flaw = identity_row.flaw(db, anchor.seq, head.seq)
+    return found if flaw is None else [*found, *_named([flaw], path)]
 
 
-def _remove_outside(db: sqlite3.Connection) -> None:
-    anchor, head = _link(db, "main", "anchor"), _link(db, "main", "head")
-    if anchor is not None and head is not None:
-        outside.remove(db, anchor.seq, head.seq)
+def _flaws_of_newer(db: sqlite3.Connection, path: str) -> list[Flaw]:
+    """The flaws of a file that goes on from those before. Its identity is taken if it has none."""
+    anchor, head = _link(db, "newer", "anchor"), _link(db, "newer", "head")
+    assert anchor is not None
+    assert head is not None
+    found = _named(outside.rows_of_part(db, "newer", anchor.seq, head.seq), path)
+    flaw = identity_row.flaw(db, anchor.seq, head.seq, place="newer")
+    older, newer = _link(db, "main", "identity"), _link(db, "newer", "identity")
+    if flaw is not None or newer is None:
+        return found if flaw is None else [*found, *_named([flaw], path)]
+    # Behind the end of its archive, a copy may have gone its own way.
+    if older not in (None, newer) and max(older.seq, newer.seq) <= anchor.seq:
+        found += _named([(_OTHER, newer.seq)], path)
+    else:
+        writing.set_link(db, "identity", newer.seq, newer.hash)
+    return found
+
+
+def _named(flaws: Iterable[Flaw], path: str) -> list[Flaw]:
+    return [(f"{what} ({path})", seq) for what, seq in flaws]
 
 
 def _check(db: sqlite3.Connection, path: str) -> None:
@@ -147,6 +166,6 @@ def _add(db: sqlite3.Connection) -> None:
         (begin.seq, head.seq),
     )
     writing.set_link(db, "head", head.seq, head.hash)
-    # A copy that went its own way has another identity than its archives.
-    if (identity := _link(db, "newer", "identity")) is not None:
-        writing.set_link(db, "identity", identity.seq, identity.hash)
+    db.execute("DELETE FROM main.chain WHERE name = ?", (ARCHIVE,))
+    if (end := _link(db, "newer", ARCHIVE)) is not None:
+        writing.set_link(db, ARCHIVE, end.seq, end.hash)

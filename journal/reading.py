@@ -259,8 +259,11 @@ class Reader:
         with self.reading():
             return deploys.is_made(self.db) and not deploys.is_empty(self.db)
 
-    def outside(self) -> Iterator[tuple[str, int]]:
-        """Each row that is not of the record: the flaw, and its number. Raises sqlite3.Error."""
+    def outside(self) -> Iterator[tuple[str, int | None]]:
+        """Each row that is not of the record, and what was found when files were joined.
+
+        Each is a flaw, and the number of its row. Raises sqlite3.Error.
+        """
         live = self.files.live
         yield from self.files.flaws
         yield from outside.rows(self.db, self.anchor.seq, self.head.seq, live=live)

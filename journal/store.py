@@ -16,12 +16,12 @@ from typing import Final, Self
 
 import msgspec
 
-from . import chain, deploys, lost_log, rows, writing
+from . import chain, deploys, identity_row, lost_log, rows, writing
 from .advice import advice
 from .announcements import Announcements
 from .cuts import Cuts
 from .deploy_table import DeployTable
-from .errors import JournalError, JournalPaused
+from .errors import Damaged, JournalError, JournalPaused
 from .events import FORKED, Event
 from .log_folding import LogFolding
 from .opening import Taken, take
@@ -34,6 +34,7 @@ SNAPSHOT_EVERY: Final = 10_000  # events
 _HASH: Final = "SELECT hash FROM event WHERE seq = ? AND seq > ?"
 _TIME: Final = "SELECT at FROM event WHERE seq = ? AND seq > ?"
 _ADOPTED: Final = "SELECT max(json_extract(body, '$.seq')) FROM event WHERE kind = ? AND seq > ?"
+_COPY_THE_ROW: Final = "copy that row from its archive, or restore the journal from a copy"
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -69,6 +70,9 @@ class Journal:
             anchor, self._last = ends(db, self.path)
             row = db.execute(_TIME, (self.seq, anchor.seq)).fetchone()
             named = identity_link(db)
+            flaw = identity_row.flaw(db, anchor.seq, self.seq) if anchor.seq else None
+        if flaw is not None:
+            raise Damaged(f"{self.path}: {flaw[0]}; {_COPY_THE_ROW}")
         self.deploys = DeployTable(connection, anchor.seq)
         self.cuts = Cuts(connection, anchor, lambda: self._last)
         self.log = LogFolding(connection, lambda: self._last)
