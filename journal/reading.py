@@ -260,13 +260,10 @@ class Reader:
             return deploys.is_made(self.db) and not deploys.is_empty(self.db)
 
     def outside(self) -> Iterator[tuple[str, int | None]]:
-        """Each row that is not of the record, and what was found when files were joined.
-
-        Each is a flaw, and the number of its row. Raises sqlite3.Error.
-        """
-        live = self.files.live
-        yield from self.files.flaws
-        yield from outside.rows(self.db, self.anchor.seq, self.head.seq, live=live)
+        """The flaws of rows that are not of the record, with numbers. Raises sqlite3.Error."""
+        yield from self.files.flaws  # found when files were joined
+        begin, end = self.anchor.seq, self.head.seq
+        yield from outside.rows(self.db, begin, end, live=self.files.live)
 
     # Snapshots
 

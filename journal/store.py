@@ -69,10 +69,7 @@ class Journal:
         with readable(self.path):
             anchor, self._last = ends(db, self.path)
             row = db.execute(_TIME, (self.seq, anchor.seq)).fetchone()
-            named = identity_link(db)
-            flaw = identity_row.flaw(db, anchor.seq, self.seq) if anchor.seq else None
-        if flaw is not None:
-            raise Damaged(f"{self.path}: {flaw[0]}; {_COPY_THE_ROW}")
+            named = _identity(db, self.path, anchor, self._last)
         self.deploys = DeployTable(connection, anchor.seq)
         self.cuts = Cuts(connection, anchor, lambda: self._last)
         self.log = LogFolding(connection, lambda: self._last)
@@ -304,6 +301,14 @@ class Journal:
         linked = self._connection.linked
         found = {"linked": linked, "lost log": lost_log.advice(logs) if logs else None}
         return {what: reason for what, reason in found.items() if reason is not None}
+
+
+def _identity(db: sqlite3.Connection, path: str, anchor: Link, head: Link) -> Link | None:
+    """The event whose hash is the journal's identity. Raises Damaged, sqlite3.Error."""
+    flaw = identity_row.flaw(db, anchor.seq, head.seq) if anchor.seq else None
+    if flaw is not None:
+        raise Damaged(f"{path}: {flaw[0]}; {_COPY_THE_ROW}")
+    return identity_link(db)
 
 
 def _renamed(rows: Sequence[chain.Columns], hashes: Sequence[bytes]) -> Link | None:

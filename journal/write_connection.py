@@ -159,7 +159,11 @@ class WriteConnection:
         ``last`` is the last event that is durable. With ``room``, there must be some on the disk.
         """
         try:
-            if not self._closed and self._guard.is_shorter() and self._is_all_there(last):
+            if (
+                not self._closed
+                and self._guard.is_shorter()
+                and _is_all_there(self.path, self._guard, last)
+            ):
                 self._doubtful, self._loss = True, None
             if self._loss is not None:
                 loss, self._loss = self._loss, None
@@ -244,25 +248,6 @@ class WriteConnection:
         self.db, self._guard = db, guard
         self._closed = self._doubtful = False
 
-    def _is_all_there(self, last: Link) -> bool:
-        """Whether a journal that became shorter is whole: another program ran ``VACUUM``.
-
-        It takes a look at all pages, and happens once. The connection may have pages of before in
-        its memory, so the look is another one's. Raises OSError, sqlite3.Error.
-        """
-        uri = f"file:{quote(self.path)}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
-            try:
-                db.execute("BEGIN")  # one look for all
-                row = db.execute("SELECT hash FROM event WHERE seq = ?", (last.seq,)).fetchone()
-                pages = _size(db) // _page(db)
-                checked = db.execute("PRAGMA quick_check(1)").fetchall()
-            except sqlite3.DatabaseError:
-                return False  # pages are missing
-            if checked != [("ok",)] or (row is not None and row[0] != last.hash):
-                return False
-            return self._guard.take_size(pages)
-
     def _save(self) -> None:
         """Copy all events into the journal itself, as its ``-wal`` or ``-shm`` has no name."""
         busy, frames, copied = self.db.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
@@ -276,6 +261,26 @@ def _guard(path: str, db: sqlite3.Connection) -> Guard:
     guard = Guard(path)
     guard.may_shrink(_size(db))
     return guard
+
+
+def _is_all_there(path: str, guard: Guard, last: Link) -> bool:
+    """Whether a journal that became shorter is whole: another program ran ``VACUUM``.
+
+    It takes a look at all pages, and happens once. The connection that writes may have pages of
+    before in its memory, so the look is another one's. Raises OSError, sqlite3.Error.
+    """
+    uri = f"file:{quote(path)}?mode=ro"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
+        try:
+            db.execute("BEGIN")  # one look for all
+            row = db.execute("SELECT hash FROM event WHERE seq = ?", (last.seq,)).fetchone()
+            pages = _size(db) // _page(db)
+            checked = db.execute("PRAGMA quick_check(1)").fetchall()
+        except sqlite3.DatabaseError:
+            return False  # pages are missing
+        if checked != [("ok",)] or (row is not None and row[0] != last.hash):
+            return False
+        return guard.take_size(pages)
 
 
 def _size(db: sqlite3.Connection) -> int:
