@@ -11,6 +11,7 @@ file of FUSE may wait as well.
 
 import array
 import contextlib
+import math
 import os
 import queue
 import socket
@@ -22,9 +23,11 @@ _MOST: Final = 253  # descriptors of one message: SCM_MAX_FD
 # The sender's credentials may come before them. Descriptors without room are closed by the kernel.
 _ROOM: Final = socket.CMSG_SPACE(_MOST * array.array("i").itemsize) + socket.CMSG_SPACE(12)
 _NO_LINGER: Final = bytes(8)
+_AT_ONCE: Final = _MOST  # descriptors of sockets that end which the event loop closes; about 3 ms
 
 _to_close: "queue.SimpleQueue[int]" = queue.SimpleQueue()
 _closer: list[threading.Thread] = []
+_starting: Final = threading.Lock()  # held to start it
 
 
 def refuse(end: socket.socket) -> bool:
@@ -41,21 +44,19 @@ def take(end: socket.socket, count: int) -> bytes:
 
     Raises OSError.
     """
-    said, more, _, _ = end.recvmsg(count, _ROOM)
-    for level, kind, data in more:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            found = array.array("i")
-            found.frombytes(data[: len(data) - len(data) % found.itemsize])
-            for descriptor in found:
-                _close(descriptor)
-    return said
+    return _receive(end, count)[0]
 
 
 def drain(end: socket.socket) -> None:
-    """Take out all that is in a socket that is to be closed."""
-    with contextlib.suppress(OSError):
-        while take(end, 1 << 16):
-            pass
+    """Let no more come into a stream socket that is to be closed, and take out all that is in it.
+
+    A peer that goes on sending would fill it as fast as the daemon reads. So it is shut first.
+    """
+    if _take_out(end, _AT_ONCE) > _AT_ONCE:
+        try:
+            _go_on([end.dup()])
+        except OSError:  # out of descriptors
+            _take_out(end)
 
 
 def empty(listener: socket.socket) -> None:
@@ -65,29 +66,90 @@ def empty(listener: socket.socket) -> None:
     """
     if listener.family != socket.AF_UNIX:
         return
+    room, rest = _AT_ONCE, []
     with contextlib.suppress(OSError):
         listener.shutdown(socket.SHUT_RDWR)
         listener.setblocking(False)
         while True:
             client, _ = listener.accept()
-            with client:
-                client.setblocking(False)
-                drain(client)
+            client.setblocking(False)
+            room -= _take_out(client, room)
+            if room < 0:
+                rest.append(client)
+            else:
+                client.close()
+    if rest:
+        _go_on(rest)
+
+
+def _receive(end: socket.socket, count: int) -> tuple[bytes, int]:
+    """The bytes, and how many descriptors came with them and were closed. Raises OSError."""
+    said, more, _, _ = end.recvmsg(count, _ROOM)
+    closed = 0
+    for level, kind, data in more:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            found = array.array("i")
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+            closed += len(found)
+            for descriptor in found:
+                _close(descriptor)
+    return said, closed
+
+
+def _take_out(end: socket.socket, most: float = math.inf) -> int:
+    """Shut a socket, and take out what is in it; the number of descriptors that were closed.
+
+    If that is more than ``most``, there may be others in it.
+    """
+    closed = 0
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)  # the kernel refuses its peer from now on
+        while closed <= most:
+            said, more = _receive(end, 1 << 16)
+            if not said:
+                break
+            closed += more
+    return closed
+
+
+def _go_on(ends: list[socket.socket]) -> None:
+    """Take out the rest of these sockets in a thread, and close them.
+
+    The socket buffer of a sender has room for 100,000 descriptors, and closing these takes seconds.
+    """
+
+    def finish() -> None:
+        for end in ends:
+            _take_out(end)
+            end.close()
+
+    try:
+        threading.Thread(target=finish, daemon=True).start()
+    except RuntimeError:  # there are no more threads
+        finish()
 
 
 def _close(descriptor: int) -> None:
     try:
         passed = socket.socket(fileno=descriptor)
     except OSError:  # it is no socket
-        if not _closer:
-            _closer.append(threading.Thread(target=_close_all, daemon=True))
-            _closer[0].start()
         _to_close.put(descriptor)
+        _start_closer()
         return
     with contextlib.suppress(OSError):
         passed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     with contextlib.suppress(OSError):
         passed.close()
+
+
+def _start_closer() -> None:
+    """Start the thread that closes files. Without one, the next file tries again."""
+    with _starting:
+        if not _closer:
+            thread = threading.Thread(target=_close_all, daemon=True)
+            with contextlib.suppress(RuntimeError):  # there are no more threads
+                thread.start()
+                _closer.append(thread)
 
 
 def _close_all() -> None:
