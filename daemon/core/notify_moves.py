@@ -8,15 +8,13 @@ A program that asks for more time for its start gives its slot back: others need
 The time of a stop can be extended, too; not by a tenant, for whom the daemon's own stop would wait.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from ...journal.events import Event
 from . import readiness, trial
 from .fleet import Fleet, Vassal
-from .reloads import RELOADS, awaits_ready
+from .reloads import RELOADS, STOPS, awaits_ready
 from .steps import Actions, enter, free_slot, seconds
-
-STOPS: Final = "says that it stops"
 
 
 def note_reloading(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

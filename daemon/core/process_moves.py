@@ -15,7 +15,7 @@ deaths are forgotten. The phase says which, and so does the cell of the table.
 from typing import Any
 
 from ...journal.events import Event
-from . import deaths, ends, listening, readiness, rollback, rules, target, trial
+from . import deaths, ends, listening, readiness, rollback, rules, trial
 from .blame import Blame
 from .fleet import Fleet, Vassal
 from .reloads import (
@@ -27,7 +27,9 @@ from .reloads import (
     needs_restart,
     reload,
     restart,
+    says_so,
     tells,
+    would_load_unapproved,
 )
 from .starts import back_off, begin, is_over_budget, launch, pace
 from .steps import (
@@ -248,7 +250,10 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     if vassal.phase == "stopping":
         order(vassal, "stop", event, actions)
         vassal.deadline = event.at + seconds(mercy(fleet, vassal))
-    elif vassal.phase == "reloading" and _would_load_unapproved(vassal):
+    elif says_so(vassal) and rules.holds(fleet, rules.ANNOUNCED):
+        if _cannot_say(vassal):  # an order has arrived, if one was given
+            arrive(fleet, vassal, event, actions)
+    elif vassal.phase == "reloading" and would_load_unapproved(vassal):
         arrive(fleet, vassal, event, actions, "not reloaded: the text of its file may not run")
     elif vassal.phase == "reloading":
         reload(fleet, vassal, event, actions)
@@ -256,12 +261,6 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
         return  # the host looks again, or is told
     elif (vassal.slot or vassal.phase == "starting") and not tells(vassal):
         arrive(fleet, vassal, event, actions)
-
-
-def _would_load_unapproved(vassal: Vassal) -> bool:
-    """Whether a reload would read a text of its file that is checked, or was refused."""
-    ran = vassal.running
-    return vassal.target is None and ran is not None and target.runs_file(ran) and not ran.copy
 
 
 def _cannot_say(vassal: Vassal) -> bool:

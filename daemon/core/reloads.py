@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 from ...journal.events import Event, Spec
-from . import listening, replacement, rules, slots, trial
+from . import listening, replacement, rules, slots, target, trial
 from .actions import Action
 from .fleet import Fleet, Vassal
 from .steps import Actions, await_forgiveness, end, enter, free_slot, seconds, take_slot
@@ -12,6 +12,7 @@ from .telling import tells as tells
 
 _SENT: Final = 1.0  # seconds after which a reload without confirmation counts as carried out
 RELOADS: Final = "says that it reloads"
+STOPS: Final = "says that it stops"
 WAITS: Final = "its change waits for the next start (reload = none)"
 # Settings that a process has from its start on.
 _FIXED: Final = (
@@ -114,6 +115,24 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
         reload(fleet, vassal, event, actions)
     else:
         slots.join(fleet, vassal, event)
+
+
+def is_ordered_again(vassal: Vassal) -> bool:
+    """Whether a new daemon gives the order to reload again, because it may not have arrived."""
+    if vassal.phase != "reloading":
+        return False
+    return not says_so(vassal) and not would_load_unapproved(vassal)
+
+
+def says_so(vassal: Vassal) -> bool:
+    """Whether it has said that it reloads, or that it stops meanwhile."""
+    return vassal.phase == "reloading" and vassal.reason in (RELOADS, STOPS)
+
+
+def would_load_unapproved(vassal: Vassal) -> bool:
+    """Whether a reload would read a text of its file that is checked, or was refused."""
+    ran = vassal.running
+    return vassal.target is None and ran is not None and target.runs_file(ran) and not ran.copy
 
 
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

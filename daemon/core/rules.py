@@ -99,6 +99,11 @@ ROLLBACK: Final = Change(
     decision="A change after which a vassal fails again and again is rolled back, if it says so.",
     reason="A bad config was started for ever, until a person put the former one back.",
 )
+ANNOUNCED: Final = Change(
+    since=2,
+    decision="A reload that the program announced itself is not ordered again at an adoption.",
+    reason="No order had been given: a program without a handler for its reload signal ended.",
+)
 
 
 def check(version: int) -> None:

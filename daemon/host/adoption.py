@@ -12,6 +12,7 @@ from typing import Any, Final
 import trio
 
 from ..core.fleet import Vassal
+from ..core.reloads import is_ordered_again
 from ..keeper.link import KeeperLink
 from ..keeper.protocol import PROCESS, is_process
 from . import procfs
@@ -34,14 +35,14 @@ def adopt(survivor: Survivor, keeper: KeeperLink) -> Process | None:
         return None
     process.mark = survivor.mark
     process.notify = NotifySocket.inherited(keeper, process.mark)
-    process.reload_pending = vassal.phase == "reloading"  # it will be ordered again
+    process.reload_pending = is_ordered_again(vassal)
     survivor.control = _take_sockets(process, keeper, process.kept_name)
     if not survivor.control:
         _entrust(process, keeper)
     if vassal.reload_at is not None:
         process.reload_signalled_at = trio.current_time()  # by the daemon before
     if process.control is not None:
-        process.orders.unsure = process.reload_pending or unread(process.control) > 0
+        process.orders.unsure = vassal.phase == "reloading" or unread(process.control) > 0
     return process
 
 

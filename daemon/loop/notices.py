@@ -6,7 +6,7 @@ from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..core.fold import ignores
 from ..core.inputs import Notice
-from ..core.notify_moves import STOPS
+from ..core.reloads import STOPS
 
 
 def meaning(fleet: Fleet, notice: Notice) -> list[Draft]:

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from emperord.replay.testing.fleets import BareFleet
 
+from .script import Script
+
 TEXT = "[emperor]\ncommand = serve\nready = notify\nready-timeout = 5s\n"
 
 
@@ -43,6 +45,15 @@ def test_a_reload_of_its_own_is_no_order() -> None:
     assert told(fleet) == ("ready", "has not said that it accepts")
     fleet.feed("vassal_accepting", "a.ini")
     assert told(fleet)[0] == "accepting"
+
+
+def test_the_first_rules_order_a_reload_that_was_told_again() -> None:
+    script = Script(rules=1)
+    added = "added a.ini command=x ready=notify"
+    for line in ("daemon started", "daemon ready", added, "accepting a.ini", "reloads a.ini"):
+        script.feed(line)
+    script.feed("daemon started")
+    assert "=> reload a.ini #1 with c1" in script.feed("adopted a.ini control=yes")
 
 
 def test_a_reload_that_it_does_not_tell_of_counts_as_carried_out() -> None:

@@ -48,7 +48,11 @@ class Notifier:
 
     def until_reloaded(self) -> None:
         """Wait until it has got its reload signal."""
-        self._until(Path(f"{self._said}.reloaded").exists, "it is to reload")
+        self._until(self.is_reloaded, "it is to reload")
+
+    def is_reloaded(self) -> bool:
+        """Whether it has got its reload signal."""
+        return Path(f"{self._said}.reloaded").exists()
 
     def say(self, *assignments: str) -> None:
         with self._said.open("a") as file:

@@ -149,6 +149,22 @@ def test_a_reload_is_over_when_it_is_ready_again(daemon: Daemon, notifier: Notif
     daemon.stop()
 
 
+def test_a_reload_of_its_own_goes_on_under_the_next_daemon(make_emperor: MakeEmperor) -> None:
+    emperor = make_emperor()
+    notifier = Notifier(emperor)
+    notifier.put()
+    emperor.start()
+    notifier.say("READY=1")
+    pid = emperor.phase("a.ini", "accepting").pid
+    notifier.say("RELOADING=1", monotonic())
+    emperor.phase("a.ini", "reloading")
+    emperor.restart()
+    notifier.say("READY=1")
+    assert emperor.phase("a.ini", "accepting").pid == pid
+    assert not notifier.is_reloaded()
+    emperor.stop()
+
+
 def test_notices_are_recorded(daemon: Daemon, notifier: Notifier) -> None:
     notifier.put(ready_timeout="1s")
     daemon.start()
