@@ -25,7 +25,6 @@ from ..core.listening import addresses
 from ..keeper.link import KeeperLink
 from ..keeper.protocol import LEFT
 from . import descriptors, socket_limits
-from . import threads as workers
 from .listen_address import CannotListen, parse
 from .listeners import ALWAYS, from_kept
 from .opening import Listener, Opening
@@ -38,6 +37,7 @@ from .users import NoAccount, user_of
 log = logging.getLogger("emperor.host")
 
 ROOTS: Final = 1024  # ports below it are root's
+ACCOUNTS: Final = "accounts"  # the key of the thread that looks up owners
 _SEPARATOR: Final = "\n"  # of vassal and address in the keeper's names; names have none
 
 
@@ -101,7 +101,7 @@ class KeptSockets:
         if not wanted and vassal not in self._by_vassal:
             return
         async with self._turns.setdefault(vassal, trio.Lock()):
-            how = await workers.run_sync(terms_of, spec, self._policy())
+            how = await self._terms(spec)
             made: list[Listener] = []
             try:
                 for address in wanted:
@@ -116,6 +116,22 @@ class KeptSockets:
                 if address not in wanted and address not in also:
                     self._close(listener)
                     self._remove(listener)
+
+    async def _terms(self, spec: Spec) -> Terms:
+        """How to listen for a vassal of this spec. Raises CannotListen.
+
+        A directory service may not answer for its accounts. None of the threads that all share
+        waits for that, because ends and stops of other vassals need them.
+        """
+        if "user" not in spec.settings and "listen-owner" not in spec.settings:
+            return terms_of(spec, self._policy())
+        try:
+            return await self._threads.run(ACCOUNTS, terms_of, spec, self._policy())
+        except NoAnswer as error:
+            reason = (
+                f"the owner of its sockets cannot be looked up: the user database gives {error}"
+            )
+            raise CannotListen(reason, "resources") from None
 
     async def _open(
         self, vassal: str, address: str, how: Terms, made: list[Listener], before: int
@@ -250,7 +266,10 @@ class KeptSockets:
 
 
 def terms_of(spec: Spec, policy: Policy) -> Terms:
-    """How to listen for a vassal of this spec. May block. Raises CannotListen."""
+    """How to listen for a vassal of this spec. Raises CannotListen.
+
+    May block where its settings name a user or an owner.
+    """
     settings = spec.settings
     how = terms(spec, policy)._replace(setting="a socket of its listen")
     mode, backlog = settings.get("listen-mode"), settings.get("listen-backlog")
