@@ -16,7 +16,7 @@ from . import threads
 from .directory_changes import DirectoryChanges
 from .process import Process
 from .process_table import ProcessTable
-from .vassal_log import LOGROTATE, LogDirectory
+from .vassal_log import LOGROTATE, REMOVED, LogDirectory
 from .vassal_tasks import VassalTasks
 
 log = logging.getLogger("emperor.host")
@@ -105,11 +105,24 @@ def _look_at(
             failed.append((process, error))
             continue
         if before is None and process.log_renamed is not None:
-            log.warning(
-                "%s: its log was renamed, and it writes to %s until it is started again; that file"
-                " is not cut at --log-size; logrotate needs copytruncate, as in %s",
-                process.name,
-                process.log_renamed,
-                LOGROTATE,
-            )
+            _tell(process.name, process.log_renamed)
     return cut, failed
+
+
+def _tell(vassal: str, to: str) -> None:
+    """Log that a vassal does not write to its log, but to this path or a removed file."""
+    if to == REMOVED:
+        log.warning(
+            "%s: its log was removed, so its lines are lost; 'emperor-ctl restart %s' begins a new"
+            " log",
+            vassal,
+            vassal,
+        )
+        return
+    log.warning(
+        "%s: its log was renamed, and it writes to %s until it is started again; that file"
+        " is not cut at --log-size; logrotate needs copytruncate, as in %s",
+        vassal,
+        to,
+        LOGROTATE,
+    )

@@ -44,7 +44,7 @@ from .process import Process, kept_name
 from .reap import kill_group
 from .users import User, user_of
 from .uwsgi_choice import Choice
-from .vassal_log import LogFile
+from .vassal_log import LogFile, NoLog
 
 _Begun = TypeVar("_Begun", bound=Child)
 
@@ -388,6 +388,8 @@ def error_text(error: OSError, cwd: str | None = None) -> tuple[str, Fault]:
     with it.
     """
     what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    if isinstance(error, NoLog):
+        return f"cannot start it now: its log cannot be opened: {what}", "resources"
     if error.errno == errno.ENOTCONN:
         return what, "interrupted"  # it begins anew, and so listens anew
     if error.errno in PASSING or (cwd is not None and error.filename == cwd):

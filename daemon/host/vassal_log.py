@@ -5,13 +5,15 @@ a log that is too long (``log_rotation.py``). In tyrant mode a log belongs to th
 vassal of another user gets a new one. Its older parts are the daemon's (``older_parts.py``).
 
 If logrotate renames a log, the vassal writes on to the renamed file: it has that open, and the
-daemon cannot change that. Its next start has a new one. Until then the daemon says so.
+daemon cannot change that. Its next start has a new one. Until then the daemon says so. If the
+directory is removed, the next start makes it anew.
 """
 
 import contextlib
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import stat
 from collections.abc import Callable, Iterable
@@ -23,6 +25,8 @@ from urllib.parse import quote
 from . import older_parts
 from .log_rotation import LogRotation
 from .older_parts import UNHELD
+
+log = logging.getLogger("emperor.host")
 
 LOGROTATE: Final = str(Path(__file__).resolve().parents[2] / "docs" / "emperor.logrotate")
 MOST_PARTS: Final = 1000  # of one log: each cut renames them
@@ -70,6 +74,10 @@ def keep_former(path: str, journal: str, vassals: Iterable[str]) -> str | None:
     return former
 
 
+class NoLog(OSError):
+    """A vassal's log cannot be opened; ``filename`` is the path that is to blame."""
+
+
 class LogDirectory:
     """Where the logs are.
 
@@ -102,6 +110,7 @@ class LogDirectory:
                 " give another --log-directory, or --log inherit"
             )
         self._canonical = os.path.realpath(path)  # as /proc names it
+        self._status = os.stat(path)
 
     @property
     def directory(self) -> str:
@@ -131,6 +140,7 @@ class LogDirectory:
         self._of_others = True
         if self._made:
             os.chmod(self._path, stat.S_IMODE(status.st_mode) | stat.S_IXOTH)
+            self._status = os.stat(self._path)
 
     def look_for_others(self) -> bool:
         """See whether another daemon keeps its logs here; True where that is new.
@@ -172,9 +182,19 @@ class LogDirectory:
         """A descriptor to append to the vassal's log, created 0640, and its ``owner``'s.
 
         Without an owner it is the daemon's user's. A log of another owner becomes the older part,
-        which is the daemon's and which that owner's group may read.
+        which is the daemon's and which that owner's group may read. Raises NoLog.
         """
         path = self.path(vassal)
+        try:
+            try:
+                return self._opened(path, owner)
+            except FileNotFoundError:  # the directory was removed
+                self._make_again()
+                return self._opened(path, owner)
+        except OSError as error:
+            raise NoLog(error.errno, error.strerror, error.filename or path) from error
+
+    def _opened(self, path: str, owner: tuple[int, int] | None) -> int:
         self._rotation.set_aside(path, owner)
         descriptor = os.open(path, UNHELD | os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
@@ -185,6 +205,24 @@ class LogDirectory:
             os.close(descriptor)
             raise
         return descriptor
+
+    def _make_again(self) -> None:
+        """Make the directory with the owner and mode that it had at the start. Raises OSError."""
+        place = os.path.realpath(self._path)  # it may be a link whose directory was removed
+        try:
+            os.makedirs(place, mode=0o750)
+        except FileExistsError:
+            return  # another daemon has just made it
+        made = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            with contextlib.suppress(PermissionError):  # only root can give it to another user
+                os.fchown(made, self._status.st_uid, self._status.st_gid)
+            os.fchmod(made, stat.S_IMODE(self._status.st_mode))
+        finally:
+            os.close(made)
+        self._canonical = place
+        self.close()  # the lock was that of the removed directory
+        log.warning("%s: the directory of logs was removed; it is made anew", self._path)
 
     def size(self, vassal: str) -> int:
         try:
@@ -274,7 +312,10 @@ class LogDirectory:
         """
         if not self._of_others:
             return
-        logs, parts = older_parts.of_others(self._path, self._limit)
+        try:
+            logs, parts = older_parts.of_others(self._path, self._limit)
+        except FileNotFoundError:  # the directory was removed; the next start makes it anew
+            return
         steps: list[Callable[[], object]] = [partial(self._rotation.bound, path) for path in logs]
         steps += [partial(self._rotation.replace, path) for path in parts]
         failed: OSError | None = None

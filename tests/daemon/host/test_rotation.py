@@ -86,6 +86,19 @@ def test_a_renamed_log_is_noticed_and_new_at_the_next_start(make_daemon: MakeDae
     daemon.stop()
 
 
+def test_a_removed_directory_of_logs_is_made_anew_at_the_next_start(daemon: Daemon) -> None:
+    (daemon.vassals / "a.ini").write_text(COUNTS)
+    daemon.start()
+    daemon.until(lambda: "line 1\n" in daemon.vassal_log("a.ini"), "it writes")
+    shutil.rmtree(daemon.logs)
+    daemon.until(lambda: "a.ini: its log was removed, so its lines are lost" in daemon.log(), "log")
+    os.kill(daemon.pid_of("a.ini"), signal.SIGKILL)
+    daemon.event("spawned", "a.ini", count=2)
+    daemon.until(lambda: "line 1\n" in daemon.vassal_log("a.ini"), "it writes to a new one")
+    assert daemon.logs.stat().st_mode & 0o777 == 0o750
+    daemon.stop()
+
+
 def test_a_log_that_root_made_for_a_daemon_of_another_user() -> None:
     """systemd opens it as root (StandardError=append:), and so does what starts this one."""
     with common_ground() as folder, Emperor(folder, before=AS_ALICE) as emperor:

@@ -2,17 +2,21 @@
 
 import fcntl
 import os
+import shutil
 import stat
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from emperord.daemon.host.spawn import error_text
 from emperord.daemon.host.vassal_log import (
     ELSEWHERE,
     LOGROTATE,
     REMOVED,
     LogDirectory,
     LogFile,
+    NoLog,
     keep_former,
     log_name,
 )
@@ -88,11 +92,31 @@ def test_is_appended_to_and_private(tmp_path: Path) -> None:
     assert logs.size("b.ini") == 0
 
 
-def test_is_not_written_through_a_symlink(tmp_path: Path) -> None:
-    logs = LogDirectory(str(tmp_path), 4096)
-    (tmp_path / "a.ini.log").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="symbolic"):
+def put_link(directory: Path) -> None:
+    (directory / "a.ini.log").symlink_to(directory / "elsewhere")
+
+
+def put_directory(directory: Path) -> None:
+    (directory / "a.ini.log").mkdir()
+
+
+def put_file(directory: Path) -> None:
+    directory.rmdir()
+    directory.touch()
+
+
+@pytest.mark.parametrize("put", [put_link, put_directory, put_file])
+def test_a_log_that_cannot_be_opened_is_named_and_bars_nobody(
+    tmp_path: Path, put: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "logs"
+    logs = LogDirectory(str(path), 4096)
+    put(path)
+    with pytest.raises(NoLog) as error:
         logs.open("a.ini")
+    reason, fault = error_text(error.value)
+    assert reason.startswith(f"cannot start it now: its log cannot be opened: {path}")
+    assert fault == "resources"
 
 
 @pytest.mark.parametrize(
@@ -281,6 +305,33 @@ def test_only_a_directory_of_its_own_has_its_mode_changed(tmp_path: Path) -> Non
     assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == 0o751
 
 
+@pytest.mark.parametrize(("gives", "mode"), [(False, 0o750), (True, 0o751)], ids=["own", "tenants"])
+def test_a_removed_directory_is_made_anew_as_it_was(tmp_path: Path, gives: bool, mode: int) -> None:
+    path = tmp_path / "journal.logs" / "logs"
+    logs, other = LogDirectory(str(path), 4096), LogDirectory(str(path), 4096)
+    if gives:
+        logs.give_away()
+    assert not logs.look_for_others()
+    shutil.rmtree(path.parent)
+    logs.bound_others()
+    os.close(logs.open("a.ini"))
+    assert (path / "a.ini.log").exists()
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert not logs.look_for_others()
+    assert other.look_for_others(), "the new one is locked"
+    logs.close()
+
+
+def test_a_link_to_a_removed_directory_leads_to_a_new_one(tmp_path: Path) -> None:
+    """As a journal that 0.1.0 began has one."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "journal.logs").symlink_to("logs")
+    logs = LogDirectory(str(tmp_path / "journal.logs"), 4096)
+    (tmp_path / "logs").rmdir()
+    os.close(logs.open("a.ini"))
+    assert (tmp_path / "logs" / "a.ini.log").exists()
+
+
 def test_two_daemons_with_one_directory_of_logs_notice(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "link").symlink_to("logs")
@@ -349,7 +400,7 @@ def test_nobody_waits_for_who_has_a_lease_on_it(tmp_path: Path) -> None:
     logs = LogDirectory(str(tmp_path), 4096)
     write(logs, "a.ini", b"x" * 5000)
     path = tmp_path / "a.ini.log"
-    with lease(path, fcntl.F_RDLCK), pytest.raises(BlockingIOError):
+    with lease(path, fcntl.F_RDLCK), pytest.raises(NoLog, match="unavailable"):
         logs.open("a.ini")
     with lease(path, fcntl.F_RDLCK), pytest.raises(BlockingIOError):
         logs.bound("a.ini")
