@@ -43,6 +43,7 @@ from .shared_answer import SharedAnswer
 from .stories import why
 
 _TRIAL: Final = 20.0  # seconds for a new version to say which one it is
+_EXPLANATIONS: Final = 4  # at once
 _FIELDS: Final = (*vassal_columns(), *LIVE)
 # Refused ones are recorded. That of another emperor, to take over, is no operator's.
 _LOOKS: Final = ("status", "list", "show", "explain", "why", "log", "rollout")
@@ -105,6 +106,8 @@ class RequestHandler:
         self._daemon = daemon
         self._group = group
         self._explain = explain
+        # An explanation asks the user database, which may not answer.
+        self._explaining = trio.CapacityLimiter(_EXPLANATIONS)
         self._upgrade = upgrade
         self._hand_over = hand_over
         self._orders = Orders(daemon)
@@ -148,7 +151,10 @@ class RequestHandler:
         if do == "explain":
             named = await self._orders.named(request)
             vassal = msgspec.structs.replace(named)  # the fleet goes on meanwhile
-            return {"explanation": await threads.run_sync(self._explain, vassal)}
+            explained = await threads.run_sync(
+                self._explain, vassal, limiter=self._explaining, abandon_on_cancel=True
+            )
+            return {"explanation": explained}
         if do == "log":
             return await log(self._daemon, request)
         if do == "why":
