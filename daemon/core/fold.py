@@ -297,6 +297,8 @@ def fold(fleet: Fleet, event: Event) -> list[Action]:
         _review(fleet, event, actions, event.vassal)
     if fleet.rollouts:
         rollout_moves.follow(fleet, event, actions, TABLE["preflight_passed"])
+        for name in fleet.turned:  # their target is another one since the review
+            _review(fleet, event, actions, name)
     if fleet.blocked:
         p.unblock(fleet, event, actions)
     if fleet.open and slots.may_have_turn(fleet):
