@@ -66,7 +66,7 @@ def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
                 begin(fleet, vassal, event, actions)
             elif vassal.phase in ("starting", "ready", "accepting", "reloading"):
                 _end_wrong_user(fleet, vassal, event, actions)
-                if vassal.due and vassal.phase in ("ready", "accepting"):
+                if vassal.due and vassal.phase in ("ready", "accepting", "reloading"):
                     _go_on_replacing(fleet, vassal, event, actions)
             elif vassal.phase == "held":
                 keep_open(fleet, vassal, event, actions)

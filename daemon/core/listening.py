@@ -17,6 +17,7 @@ from typing import Any
 
 from ...journal import quantities
 from ...journal.events import Event, Spec
+from . import slots
 from .actions import Action, Order
 from .fleet import Fleet, Vassal
 from .steps import Actions, end, waits_text
@@ -45,6 +46,7 @@ def opens_first(vassal: Vassal, event: Event, actions: Actions) -> bool:
 def go_on(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """A new daemon adopted it: an order to open that may be lost is given again."""
     if vassal.opening is not None:
+        slots.leave(fleet, vassal.name)  # a reload that waits is part of its restart
         opens_first(vassal, event, actions)
 
 

@@ -103,8 +103,9 @@ def ask_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     """Reload it in place now if a slot is free, else when one is."""
     vassal.due = True
     way = way_to_reload(vassal)
-    if way == "replace" and (vassal.candidate is not None or not fleet.open):
-        return  # in no line: first a replacement that is under way ends, or the daemon gets ready
+    if way == "replace" and _replaces_later(fleet, vassal):
+        slots.leave(fleet, vassal.name)
+        return
     if way == "tell" and not tells(vassal):
         reload(fleet, vassal, event, actions)  # that takes no slot
     elif rules.holds(fleet, rules.SHARES):
@@ -135,10 +136,18 @@ def would_load_unapproved(vassal: Vassal) -> bool:
     return vassal.target is None and ran is not None and target.runs_file(ran) and not ran.copy
 
 
+def _replaces_later(fleet: Fleet, vassal: Vassal) -> bool:
+    """Whether a replacement waits, in no line, for the end of another one or for the daemon."""
+    return vassal.candidate is not None or not fleet.open
+
+
 def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     slots.leave(fleet, vassal.name)  # its turn is now, whatever place it had
     way = way_to_reload(vassal)
     if way == "replace":
+        if _replaces_later(fleet, vassal):
+            vassal.due = True
+            return
         replacement.start(fleet, vassal, event, actions)
         return
     if needs_restart(vassal) and not vassal.anew:

@@ -1,6 +1,7 @@
 """Replacements that something overtakes: a turn of a rollout, another change, a new daemon."""
 
 import pytest
+from emperord.daemon.core import slots
 
 from .script import Script, play
 
@@ -55,3 +56,46 @@ def test_a_turn_ends_a_new_instance_of_the_former_config(
     candidate = script.fleet.vassals["a.ini"].candidate
     assert candidate is not None
     assert (candidate.phase, candidate.reason) == ("ending", "another change came")
+
+
+def test_no_third_instance_is_started_beside_two() -> None:
+    """The reload waits for a slot, and the new instance that is ended gives its slot back."""
+    script = play(
+        "policy max_starting=1; daemon started; daemon ready; added a.ini listen=:80;"
+        f"accepting a.ini; changed a.ini ts=2 {OLD}; operator reload a.ini"
+    )
+    assert orders(script, f"changed a.ini ts=3 {OLD}") == ["retire a.ini #2"]
+    assert orders(script, "exited a.ini") == ["spawn a.ini #3 with c3"]
+
+
+@pytest.mark.parametrize(
+    ("most", "program", "up", "then"),
+    [
+        pytest.param(2, "", "accepting a.ini", "accepting a.ini", id="uWSGI"),
+        pytest.param(1, "command=x", "spawned a.ini", "accepting b.ini", id="a program"),
+    ],
+)
+def test_a_new_daemon_replaces_no_vassal_before_it_is_ready(
+    most: int, program: str, up: str, then: str
+) -> None:
+    """The vassal was reloading in place, and its last change asks for a replacement."""
+    script = play(
+        f"policy max_starting={most}; daemon started; daemon ready;"
+        f"added a.ini {program} listen=:80;"
+        f"{up}; operator reload a.ini; added b.ini; changed a.ini ts=2 {program} {OLD};"
+        "daemon started"
+    )
+    assert orders(script, "adopted a.ini") == []
+    assert orders(script, "daemon ready") == []
+    assert orders(script, then) == ["spawn a.ini #2 with c2"]
+
+
+def test_addresses_that_a_new_daemon_opens_again_leave_no_reload_in_line() -> None:
+    script = play(
+        "policy max_starting=1; daemon started; daemon ready; added a.ini command=x listen=:80;"
+        "spawned a.ini; added b.ini; changed a.ini ts=2 command=x listen=:81 reload=replace;"
+        "operator reload a.ini; daemon started"
+    )
+    assert slots.waits(script.fleet)
+    assert orders(script, "adopted a.ini") == ["listen a.ini"]
+    assert not slots.waits(script.fleet)
