@@ -19,6 +19,7 @@ from .steps import Actions, mercy_of, seconds
 
 _Move = Callable[[Fleet, Vassal, Candidate, Event, Actions], None]
 _READY: Final = ("ready", "accepting")
+_LIVES: Final = (*_READY, "reloading", "starting")  # an instance serves, or will
 
 
 def _ignore(
@@ -165,7 +166,7 @@ def _try_again(
 ) -> None:
     """It has no process, and is not to blame for that: another one is started in its turn."""
     replacement.drop(fleet, vassal)
-    if vassal.phase in ("ready", "accepting", "reloading", "starting"):
+    if vassal.phase in _LIVES:
         vassal.due = True
     elif vassal.phase == "queued":  # it may have waited for this one
         begin(fleet, vassal, event, actions)
@@ -217,7 +218,7 @@ def _adopt(
     if candidate.phase == "starting":
         is_told |= spec.settings.get("ready") == "notify"
     if candidate.is_tried and is_told and not body.control:
-        vassal.due = vassal.phase in (*_READY, "reloading")
+        vassal.due = vassal.phase in _LIVES
         replacement.retire(fleet, vassal, event, actions, "its sockets were lost")
     elif candidate.phase == "starting":
         if not replacement.tells_ready(candidate):  # it was killed before it recorded the start

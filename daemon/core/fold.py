@@ -163,8 +163,8 @@ TABLE: Final[dict[str, dict[str, Move]]] = {
         ready=o.stop_and_hold, accepting=o.stop_and_hold, reloading=o.stop_and_hold,
         stopping=o.stop_and_hold, held=o.hold_on, barred=o.hold),
     "restart": dict(
-        queued=i, throttled=o.release, listening=i, starting=o.start_anew, ready=o.start_anew,
-        accepting=o.start_anew, reloading=o.start_anew, stopping=i, held=i, barred=o.release),
+        queued=i, throttled=o.restart_down, listening=i, starting=o.start_anew, ready=o.start_anew,
+        accepting=o.start_anew, reloading=o.start_anew, stopping=i, held=i, barred=o.restart_down),
     "reload": dict(
         queued=o.reload_new, throttled=o.reload_new, listening=o.reload_new, starting=o.reload_up,
         ready=o.reload_up, accepting=o.reload_up, reloading=o.reload_up, stopping=o.reload_new,

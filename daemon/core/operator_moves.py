@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...journal.events import Event
-from . import rules, slots, target
+from . import replacement, rules, slots, target
 from .fleet import Fleet, Hold, Vassal
 from .kept_open import keep_open
 from .preflight_moves import check_again
@@ -83,6 +83,15 @@ def start_anew(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> 
     else:
         vassal.due = vassal.anew = True
         ask_reload(fleet, vassal, event, actions)
+
+
+def restart_down(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Throttled or barred: it is started now. That is with its wanted config (``replacement.py``).
+
+    So a new instance that tries that config does not take over, and is ended first.
+    """
+    replacement.review(fleet, vassal, event, actions)
+    release(fleet, vassal, event, actions)
 
 
 def reload_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

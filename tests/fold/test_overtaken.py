@@ -90,6 +90,21 @@ def test_a_new_daemon_replaces_no_vassal_before_it_is_ready(
     assert orders(script, then) == ["spawn a.ini #2 with c2"]
 
 
+def test_a_restart_of_one_whose_old_instance_died_is_with_the_wanted_config() -> None:
+    """The restart ends the new instance. So nothing else brings the wanted config to it."""
+    script = play(
+        "daemon started; daemon ready; added a.ini listen=:80; accepting a.ini;"
+        f"changed a.ini ts=2 {OLD}; accepting a.ini; exited a.ini attempt=1 code=1"
+    )
+    vassal = script.fleet.vassals["a.ini"]
+    assert vassal.phase == "throttled"
+    assert orders(script, "operator restart a.ini") == [
+        "retire a.ini #2",
+        "spawn a.ini #3 with c2",
+    ]
+    assert vassal.running == vassal.spec
+
+
 def test_addresses_that_a_new_daemon_opens_again_leave_no_reload_in_line() -> None:
     script = play(
         "policy max_starting=1; daemon started; daemon ready; added a.ini command=x listen=:80;"
@@ -99,3 +114,14 @@ def test_addresses_that_a_new_daemon_opens_again_leave_no_reload_in_line() -> No
     assert slots.waits(script.fleet)
     assert orders(script, "adopted a.ini") == ["listen a.ini"]
     assert not slots.waits(script.fleet)
+
+
+def test_a_new_instance_that_a_new_daemon_cannot_hear_is_tried_again() -> None:
+    """Also where the old one has died, and is being started again with its former config."""
+    script = play(
+        "policy max_starting=4; daemon started; daemon ready; added a.ini listen=:80;"
+        f"accepting a.ini; changed a.ini ts=2 {OLD}; exited a.ini attempt=1 code=1; deadline a.ini;"
+        "daemon started; adopted a.ini attempt=2 control=no; adopted a.ini; daemon ready;"
+        "accepting a.ini"
+    )
+    assert orders(script, "exited a.ini attempt=2") == ["spawn a.ini #4 with c2"]
