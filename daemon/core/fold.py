@@ -255,7 +255,12 @@ def has_effect(row: str, vassal: Vassal, *, keep_listening: bool = False) -> boo
 
 
 def has_limit(vassal: Vassal) -> bool:
-    """Whether a start, reload or stop of this vassal is under way that may time out."""
+    """Whether a start, reload or stop of this vassal is under way that may time out.
+
+    Its second attempt always has a deadline. One that settles is to run well until then.
+    """
+    if vassal.candidate is not None:
+        return True
     cell = TABLE["deadline_passed"][vassal.phase]
     return vassal.deadline is not None and cell in (p.start_timed_out, p.stop_timed_out)
 

@@ -52,6 +52,11 @@ class Rollout(msgspec.Struct, omit_defaults=True):
         return len(self.canaries) + len(self.line)
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether some are turning, or will without a word of an operator."""
+        return bool(self.turning) or (self.held is None and self.waiting > 0)
+
+    @property
     def total(self) -> int:
         """How many vassals it has."""
         return self.waiting + len(self.turning) + len(self.done) + len(self.failed)

@@ -3,8 +3,9 @@
 The wall clock is compared with the journal's each second. A jump while the daemon runs changes no
 stamp, but the next daemon would take it. A wall clock that is not taken (``Clock.held``) is
 confirmed in two cases. The kernel says that NTP or PTP disciplines it (adjtimex(2)), or it is back
-within the largest step. It is taken in a moment in which no start, reload or stop may time out.
-Otherwise the deadlines of all these would pass at once.
+within the largest step. It is taken in a moment in which no start, reload or stop may time out, and
+no replacement or rollout is under way. Otherwise the deadlines of all these would pass at once.
+Pauses before a start are not waited for: the vassal is tried again sooner, once.
 
 A wall clock that is behind the journal's is not taken, as no time goes back. As long as one of the
 two is not believed, an operator is told (``JumpWatch.trouble``).
@@ -122,7 +123,10 @@ class JumpWatch:
                 " times do not follow it until it is synchronized or set back"
             )
         if self._clock.held:
-            return "the clock is confirmed, and taken when no vassal is starting or stopping"
+            return (
+                "the clock is confirmed, and taken when no vassal is starting, stopping or"
+                " replaced, and no rollout is under way"
+            )
         return None
 
     def _confirmed(self, difference: int) -> bool:
@@ -145,4 +149,6 @@ class JumpWatch:
 
 
 def _is_quiet(fleet: Fleet) -> bool:
+    if any(each.is_under_way for each in fleet.rollouts.values()):
+        return False
     return not any(map(has_limit, fleet.vassals.values()))

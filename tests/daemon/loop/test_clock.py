@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
+from emperord.daemon.core.candidate import CANDIDATE_PHASES, Candidate, CandidatePhase
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.fleet import Fleet, Vassal
+from emperord.daemon.core.rollout import Rollout, Turn
 from emperord.daemon.loop import jumps
 from emperord.daemon.loop.clock import Clock, boot_time
 from emperord.daemon.loop.event_log import jump_text
@@ -220,6 +223,44 @@ def test_a_clock_that_is_too_far_ahead_waits_until_it_is_confirmed(how: str) -> 
         assert told[-1].booted == machine.clock.booted
         assert not machine.clock.held
         assert abs(machine.clock.now() - machine.wall()) < SECOND
+
+    under_trio(main)
+
+
+def second(phase: CandidatePhase) -> dict[str, Any]:
+    """A vassal whose second attempt is in this phase."""
+    candidate = Candidate(phase, 1, 1, attempt=1, order=1, running=Spec(ts=1), launched=1)
+    vassal = Vassal("a.ini", "m", Spec(ts=1), "accepting", 1, 1, candidate=candidate)
+    return {"vassals": {"a.ini": vassal}}
+
+
+def rollout(**facts: Any) -> dict[str, Any]:
+    """A rollout of which this is known."""
+    return {"rollouts": {1: Rollout(1, 1, "m", 1, **facts)}}
+
+
+@pytest.mark.parametrize(
+    ("has", "quiet"),
+    [
+        *(pytest.param(second(each), False, id=f"{each} beside") for each in CANDIDATE_PHASES),
+        pytest.param(rollout(turning={"a.ini": Turn(1)}), False, id="a turn"),
+        pytest.param(rollout(turning={"a.ini": Turn(1)}, held=1), False, id="the last turn"),
+        pytest.param(rollout(line={"a.ini": None}, gathers=1), False, id="canaries are awaited"),
+        pytest.param(rollout(line={"a.ini": None}, held=1), True, id="held back"),
+        pytest.param(rollout(quiet=1), True, id="a rollout about to close"),
+        pytest.param({}, True, id="nothing"),
+    ],
+)
+def test_a_clock_is_taken_while_no_replacement_and_no_rollout_is_under_way(
+    has: dict[str, Any], quiet: bool
+) -> None:
+    async def main() -> None:
+        machine = Machine(WALL - DAY, most=SECOND)
+        machine.kernel = SYNCHRONIZED
+        for field, value in has.items():
+            setattr(machine.fleet, field, value)
+        await machine.live()
+        assert machine.clock.held is not quiet
 
     under_trio(main)
 
