@@ -18,7 +18,7 @@ def note_failure(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -
     reason = f"an error of the daemon in {body.place}: {body.reason}"
     if body.spec is not None and event.monitor is not None and vassal.name == event.vassal:
         vassal.spec, vassal.monitor = body.spec, event.monitor
-        vassal.wanted = True
+        vassal.wanted, vassal.done = True, False
         target.distrust(fleet, vassal, event, actions, reason)
         vassal.good = None
     vassal.failed = reason

@@ -137,6 +137,7 @@ def try_again(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> b
         order(vassal, event, actions)
         return False
     settle(vassal)
+    vassal.done = False
     return True
 
 
@@ -152,6 +153,7 @@ def turn_to(vassal: Vassal, before: Spec) -> None:
     if vassal.restarts and vassal.aim.settings.get("command") != before.settings.get("command"):
         vassal.restarts = False  # another program may reload as it is told
     vassal.earliest = vassal.failed = vassal.late = None  # a fix of its config does not wait
+    vassal.done = False  # the work that was over was that of the former one
 
 
 def refuse(vassal: Vassal, event: Event, reason: str) -> None:

@@ -6,6 +6,7 @@ orders alone, and compares what the fold says with that.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -42,6 +43,7 @@ class Checker:
         self.holders: dict[str, str] = {}  # vassals with a slot -> the user that it counts for
         # Users that wait for a slot -> how often each other one got one meanwhile.
         self.overtaken: dict[str, Counter[str]] = {}
+        self.finished: dict[str, Spec] = {}  # those whose work is over, and with which target
         self.approvals = Approvals(must)
         self.rollouts = Rollouts(must)
 
@@ -53,6 +55,7 @@ class Checker:
         self.rollouts.see(event, fleet)
         for vassal in fleet.vassals.values():
             self._check_vassal(fleet, vassal)
+        self.finished = _finished(fleet, self.finished)
         self._check_slots(fleet)
         if fleet.rules > 1:
             self._check_turns(event, fleet, actions)
@@ -273,6 +276,17 @@ class Checker:
                 must(others[turn] <= 1, f"{turn} starts twice while {user} waits")
         if turn in self.overtaken:
             self.overtaken[turn].clear()
+
+
+def _finished(fleet: Fleet, before: Mapping[str, Spec]) -> dict[str, Spec]:
+    """A request for all starts none whose work is over. It is not over with another config."""
+    found: dict[str, Spec] = {}
+    for vassal in filter(attrgetter("done"), fleet.vassals.values()):
+        aim = msgspec.structs.replace(vassal.aim, copy=False)
+        found[vassal.name] = before.get(vassal.name, aim)
+        same = found[vassal.name] == aim
+        must(same, f"{vassal.name} counts as finished, and is another one now")
+    return found
 
 
 def _check_blocked(fleet: Fleet, sockets: Mapping[str, str]) -> None:

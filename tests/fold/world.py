@@ -317,10 +317,11 @@ class World(Passing):
         pending = self.deadlines
         for name, attempt in pending[:1]:
             self.pass_deadline(name, attempt)
-        rollouts = list(self.fleet.rollouts)
-        for seq in rollouts[:1]:
+        rollouts = self.fleet.rollouts
+        due = [seq for seq, each in rollouts.items() if each.deadline is not None]
+        for seq in due[:1]:
             self.pass_rollout_deadline(seq)
-        return bool(pending or rollouts)
+        return bool(pending or due)
 
     def check_rest(self) -> None:
         """The fleet is what the sources say."""

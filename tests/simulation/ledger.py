@@ -166,6 +166,7 @@ class Ledger(Pacing):
     def turn_to(self, vassal: str) -> None:
         """Its wanted spec may be started from now on."""
         self.changed.add(vassal)
+        self.done.discard(vassal)
         self.failures.pop(vassal, None)
         self._owe_reload(vassal)
         self._forgive_all([vassal])

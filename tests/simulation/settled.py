@@ -79,6 +79,8 @@ def _wrong(world: "World", name: str, claims: dict[str, Spec], vassal: Vassal | 
         return f"is {'' if vassal.held else 'not '}held, and by the record it is otherwise"
     if owed and running is not None:
         return "was to be reloaded, and that was not ordered"
+    if vassal.done and name not in world.checker.done:
+        return "counts as finished, and is another one since"
     if held:
         return "is held and runs" if running or vassal.phase != "held" else ""
     if vassal.check is not None:

@@ -186,6 +186,19 @@ MET: Final = {
         max_starting=1,
         graceful=False,
     ),
+    # The job had ended well and was held. Its change left it finished, so that a start of all
+    # vassals passed it over.
+    "a job that is held and changes is finished no longer": Script(
+        1,
+        (
+            Step(0.0, "put", "files", "a.ini once"),
+            Step(5.0, "stop", "a.ini"),
+            Step(6.0, "put", "files", "a.ini healthy"),
+        ),
+        length=7.0,
+        max_starting=2,
+        graceful=False,
+    ),
     # As in seed 886605457. The end of a vassal was recorded, and the daemon was killed before it
     # closed the addresses. The next host closes them; the simulated one kept a held vassal's.
     "addresses that a killed daemon was to give back are closed by the next": Script(
