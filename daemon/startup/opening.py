@@ -267,10 +267,8 @@ class Opening:
         """Be estranged until it is decided how to go on; the events that are to say so."""
         from .estranged import Estranged  # few starts need it
 
-        keeper, holder = self._keeper, self._holder
         looked: str | None = reason
         while looked is not None:
-            missing = isinstance(self._error, JournalMissing)
             passing = type(self._error) is JournalError or isinstance(
                 self._error, JournalMissing | JournalLocked | JournalPaused
             )
@@ -280,15 +278,15 @@ class Opening:
                 fleet,
                 known,
                 looked,
-                keeper,
-                holder,
+                self._keeper,
+                self._holder,
                 passing=passing,  # neither damaged nor of a newer version
-                missing=missing,
+                missing=isinstance(self._error, JournalMissing),
                 group=self._control_group,
             )
             decision = trio.run(life.run, listener, self._notifier)
             self._journal = life.journal
-            if decision.do == "renew" and keeper.alive:
+            if decision.do == "renew" and self._keeper.alive:
                 _leave(listener, RENEW)
             if decision.do == "give way":
                 _leave(listener, 0)
