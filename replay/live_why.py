@@ -15,8 +15,8 @@ import click
 
 from ..daemon.cli import commandline
 from ..daemon.client.asking import REFUSED, ask, end
-from ..daemon.client.completing import VASSALS
 from ..daemon.client.format import as_json, print_json
+from ..daemon.client.name_arguments import some_names_argument
 from ..journal.errors import JournalError
 from ..journal.reading import Reader, open_journal
 from ..monitors.names import shown
@@ -31,7 +31,7 @@ _DAMAGED = 3  # the exit code
 
 
 @click.command("why", cls=commandline.Command)
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=VASSALS)
+@some_names_argument
 @as_json
 @click.pass_obj
 def command(path: str, names: tuple[str, ...], as_json: bool) -> None:

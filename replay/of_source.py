@@ -9,20 +9,20 @@ from typing import Any
 
 import click
 
+from ..daemon.cli.name_arguments import text_of
 from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader
 from ..monitors.names import shown
 from . import completing
 from .names import chosen, known
 from .rebuild import NotFound, base
-from .shared import name_of
 from .sources import Sources
 
 
 def monitor_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """The option; the function gets it as ``monitor``, None unless it is told."""
     return click.option(
-        "--monitor", metavar="M", callback=name_of, shell_complete=completing.SOURCES,
+        "--monitor", metavar="M", callback=text_of, shell_complete=completing.SOURCES,
         help="Only from this source: its URL or short name.",
     )(command)  # fmt: skip
 

@@ -1,7 +1,6 @@
 """The options that several commands of ``emperor-replay`` take, and how they read and print."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
@@ -12,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from ..daemon.cli import commandline, completion
 from ..daemon.cli.commandline import TIME
+from ..daemon.cli.name_arguments import vassal_of, vassals_of
 from ..daemon.cli.nearest import did_you_mean, nearest_words
 from ..daemon.cli.option_types import whole
 from ..journal.errors import VERIFY_SAYS_MORE, JournalError
@@ -31,11 +31,6 @@ UNREADABLE: Final = 3
 SOURCES: Final = "emperord.replay.sources"  # in the context: the journals to read
 PROGRAM: Final = "emperord.replay.program"  # in the context: which program it is, unless ours
 _BUNDLE: Final = 500  # lines written at once
-
-
-def name_of(_: click.Context, __: click.Parameter, told: str | None) -> str | None:
-    """An argument that is a name: UTF-8, whatever the locale takes it for."""
-    return None if told is None else os.fsencode(told).decode("utf-8", "replace")
 
 
 def _kinds(kinds: Sequence[str]) -> Callable[..., tuple[str, ...]]:
@@ -189,25 +184,24 @@ def _moments(command: Callable[..., None], *names: str) -> Callable[..., None]:
 
 def name_argument(command: Callable[..., None]) -> Callable[..., None]:
     """The argument NAME, a vassal."""
-    return click.argument("name", callback=name_of, shell_complete=completing.VASSALS)(command)
-
-
-def names_of(_: click.Context, __: click.Parameter, told: Sequence[str]) -> tuple[str, ...]:
-    """Arguments that are names."""
-    return tuple(os.fsencode(one).decode("utf-8", "replace") for one in told)
+    return click.argument("name", callback=vassal_of, shell_complete=completing.VASSALS)(command)
 
 
 def names_argument(command: Callable[..., None]) -> Callable[..., None]:
     """The argument NAME..., vassals or patterns."""
     return click.argument(
-        "names", metavar="[NAME]...", nargs=-1, callback=names_of, shell_complete=completing.VASSALS
+        "names",
+        metavar="[NAME]...",
+        nargs=-1,
+        callback=vassals_of,
+        shell_complete=completing.VASSALS,
     )(command)
 
 
 def some_names_argument(command: Callable[..., None]) -> Callable[..., None]:
     """The argument NAME..., one vassal or pattern at least."""
     return click.argument(
-        "names", metavar="NAME...", nargs=-1, required=True, callback=names_of,
+        "names", metavar="NAME...", nargs=-1, required=True, callback=vassals_of,
         shell_complete=completing.VASSALS,
     )(command)  # fmt: skip
 

@@ -84,18 +84,19 @@ def conversed(
 
     All of them are to come within ``patience`` seconds. Raises Unanswered.
     """
+    line = _encoded(request)
     until = time.monotonic() + patience
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(patience)
             unix_sockets.connect(connection, path)
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                connection.sendall(json.dumps(request).encode() + b"\n")
+                connection.sendall(line)
             try:
                 with connection.makefile("rb", _AT_ONCE) as stream:
                     more = True
-                    while more and (line := stream.readline()):
-                        reply = _decoded(path, line)
+                    while more and (answer := stream.readline()):
+                        reply = _decoded(path, answer)
                         yield reply
                         more = reply.get("more") is True
                         connection.settimeout(max(0.001, until - time.monotonic()))
@@ -115,6 +116,20 @@ def conversed(
         raise Unanswered(
             NO_DAEMON, f"no daemon answers at {shown(path)}: {reason}; is emperor running?"
         ) from None
+
+
+def _encoded(request: dict[str, Any]) -> bytes:
+    """The line of a request. Raises Unanswered where a text in it is not UTF-8."""
+    line = bytearray()
+    for key, value in request.items():
+        # In the locale C, Python has each byte beyond ASCII of an argument as a surrogate.
+        try:
+            text = json.dumps({key: value}, ensure_ascii=False).encode("utf-8", "surrogateescape")
+            text.decode()
+        except UnicodeError:
+            raise Unanswered(REFUSED, f"{key}: {shown(str(value))} is not UTF-8") from None
+        line += (b", " if line else b"{") + text[1:-1]
+    return bytes(line + b"}\n")
 
 
 def _decoded(path: str, line: bytes) -> dict[str, Any]:

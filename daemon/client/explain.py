@@ -8,13 +8,13 @@ from ...monitors.names import shown
 from ..cli import commandline
 from ..cli.digests import short
 from .asking import ask
-from .completing import VASSALS
 from .format import as_json, as_text, print_json
+from .name_arguments import some_names_argument
 from .show import is_one, several
 
 
 @click.command("explain", cls=commandline.Command)
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=VASSALS)
+@some_names_argument
 @as_json
 @click.pass_obj
 def command(path: str, names: tuple[str, ...], as_json: bool) -> None:

@@ -3,6 +3,7 @@
 import click
 
 from ..cli import commandline
+from ..cli.name_arguments import text_of
 from ..cli.tables import formatted, listing, write
 from ..cli.vassals import FIELDS, table
 from ..core.fleet import PHASES
@@ -10,16 +11,17 @@ from ..core.records import LIVE, vassal_columns
 from . import choosing, completing
 from .asking import REFUSED, ask, end
 from .format import print_json
+from .name_arguments import names_argument
 
 
 @click.command("list", cls=commandline.Command)
-@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completing.VASSALS)
+@names_argument
 @click.option(
     "--phase", "phases", type=click.Choice(PHASES), metavar="P", multiple=True,
     help=f"Only in this phase: {', '.join(PHASES)}. Repeatable.",
 )  # fmt: skip
 @click.option(
-    "--monitor", metavar="M", shell_complete=completing.SOURCES,
+    "--monitor", metavar="M", callback=text_of, shell_complete=completing.SOURCES,
     help="Only from this source: its URL or short name.",
 )  # fmt: skip
 @click.option(

@@ -19,12 +19,12 @@ from ..cli import commandline
 from ..cli.option_types import whole
 from ..cli.waiting import until_interrupted, wait
 from .asking import REFUSED, complain
-from .completing import VASSALS
 from .log_files import LastLines, LogPart, last_lines
 from .log_json import JsonLines
 from .log_lines import LogLines
 from .log_paths import log_paths
 from .log_tail import Tail
+from .name_arguments import some_names_argument
 
 _PAUSE: Final = 0.2  # seconds between two looks
 _REST: Final = 20  # times as long as a look takes: 2,000 logs take a twentieth of a core
@@ -32,7 +32,7 @@ _BLOCK: Final = 1 << 16
 
 
 @click.command("logs", cls=commandline.Command)
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=VASSALS)
+@some_names_argument
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on with what is written.")
 @click.option(
     "-n", "--lines", type=whole(0), metavar="N", default=50, show_default=True,

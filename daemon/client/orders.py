@@ -30,8 +30,8 @@ from .asking import (
     ended,
     refusal,
 )
-from .completing import VASSALS
 from .format import as_json as json_option
+from .name_arguments import names_argument
 from .progress import Bar
 
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
@@ -165,7 +165,7 @@ def _some(names: Sequence[str]) -> str:
 def names_and_all(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command names or ``--all``; the function gets ``names`` and ``everything``."""
     function = click.option("--all", "everything", is_flag=True, help="All vassals.")(function)
-    return click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=VASSALS)(function)
+    return names_argument(function)
 
 
 def meant(names: Sequence[str], everything: bool) -> dict[str, Any]:

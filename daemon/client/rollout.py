@@ -14,6 +14,7 @@ import click
 from ...monitors.names import shown
 from ..cli import terminal
 from ..cli.commandline import Command
+from ..cli.name_arguments import text_of
 from .asking import NO_DAEMON, REFUSED, accepted, answer, ask, complain, end
 from .completing import SOURCES
 from .format import as_json as json_option
@@ -31,7 +32,7 @@ _ENDED: Final = ("held", "aborted")  # states in which nothing goes on by itself
 @click.argument("what", metavar="[continue|abort]", required=False,
                 type=click.Choice(("continue", "abort")))  # fmt: skip
 @click.option(
-    "--monitor", metavar="M", shell_complete=SOURCES,
+    "--monitor", metavar="M", callback=text_of, shell_complete=SOURCES,
     help="Only of this source: its URL or short name.",
 )  # fmt: skip
 @click.option("--reason", metavar="TEXT", default="", help="Why: it is recorded.")

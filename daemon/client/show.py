@@ -13,15 +13,15 @@ from ..cli.vassals import due_text, hold_text, last_exit_text, second_text
 from ..core.rollout_text import part_text
 from . import choosing
 from .asking import REFUSED, ask, end
-from .completing import VASSALS
 from .format import as_json, as_text, print_json
+from .name_arguments import some_names_argument
 from .status import local
 
 _TIMES: Final = ("since", "not_before", "last_heartbeat", "deadline")
 
 
 @click.command("show", cls=commandline.Command)
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=VASSALS)
+@some_names_argument
 @as_json
 @click.pass_obj
 def command(path: str, names: tuple[str, ...], as_json: bool) -> None:

@@ -18,9 +18,10 @@ from ..cli import commandline, terminal
 from ..cli.option_types import duration, whole
 from ..cli.tables import aligned, formatted, listing, write
 from ..core.fleet import PHASES
-from . import choosing, completing, top_rows
+from . import choosing, top_rows
 from .asking import NO_DAEMON, REFUSED, Unanswered, end
 from .fleet_feed import Feed, Vassals
+from .name_arguments import names_argument
 from .screen import Ended, Screen
 from .top_rows import Row
 from .top_state import Choice
@@ -42,7 +43,7 @@ _KEYS: Final = (
 
 
 @click.command("top", cls=commandline.Command)
-@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completing.VASSALS)
+@names_argument
 @click.option(
     "--sort", "by", type=click.Choice(top_rows.NAMES), metavar="KEY", default="cpu",
     help=f"By {', '.join(top_rows.NAMES)}.  [default: cpu]",

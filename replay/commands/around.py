@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from ...daemon.cli.commandline import TIME, Command
+from ...daemon.cli.name_arguments import vassals_of
 from ...daemon.cli.option_types import duration
 from ...daemon.cli.tables import formatted, listing, write
 from ...journal.events import KINDS
@@ -24,7 +25,6 @@ from ..shared import (
     check_times,
     complain,
     in_any,
-    names_of,
     print_lines,
     reading_all,
 )
@@ -58,7 +58,7 @@ def _span(words: Sequence[str]) -> tuple[tuple[int, int], tuple[str, ...]]:
 
 def _words(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument(
-        "names", metavar="[±30s] [NAME]...", nargs=-1, callback=names_of, shell_complete=VASSALS
+        "names", metavar="[±30s] [NAME]...", nargs=-1, callback=vassals_of, shell_complete=VASSALS
     )(command)
 
 

@@ -6,6 +6,7 @@ import click
 
 from ...daemon.cli import escapes
 from ...daemon.cli.commandline import Command
+from ...daemon.cli.name_arguments import vassals_of
 from ...daemon.cli.nearest import is_pattern
 from ...daemon.cli.tables import write
 from ...journal.reading import Reader
@@ -14,12 +15,12 @@ from ..completing import VASSALS
 from ..of_source import monitor_option
 from ..rebuild import fleet_at
 from ..several import of_each
-from ..shared import names_of, raw_option, reading
+from ..shared import raw_option, reading
 
 
 @click.command("diff", cls=Command)
 @click.argument(
-    "words", metavar="NAME... [FROM] [TO]", nargs=-1, required=True, callback=names_of,
+    "words", metavar="NAME... [FROM] [TO]", nargs=-1, required=True, callback=vassals_of,
     shell_complete=VASSALS,
 )  # fmt: skip
 @click.option(

@@ -6,6 +6,7 @@ import click
 
 from ...daemon.cli import escapes
 from ...daemon.cli.commandline import FAILED, TIME, Command
+from ...daemon.cli.name_arguments import vassal_of
 from ...daemon.cli.tables import write
 from ...journal.reading import Reader
 from ...journal.times import Moment
@@ -18,14 +19,14 @@ from ..histories.redaction import redacted
 from ..histories.text import write as text_of
 from ..rebuild import NotFound
 from ..report import window_of
-from ..shared import check_order, complain, name_of, reading
+from ..shared import check_order, complain, reading
 
 _MANY: Final = 20_000  # events; a reviewer reads none of them
 
 
 @click.command("export", cls=Command)
 @click.option(
-    "--incident", "incident", metavar="SEQ|NAME", callback=name_of,
+    "--incident", "incident", metavar="SEQ|NAME", callback=vassal_of,
     help="Only the incident of this event, or the last one of this vassal.",
 )  # fmt: skip
 @click.option("--since", type=TIME, metavar="T", help="Only from then on.")

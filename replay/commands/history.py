@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from ...daemon.cli import terminal
 from ...daemon.cli.commandline import Command
+from ...daemon.cli.name_arguments import text_of
 from ...daemon.cli.tables import formatted, listing, write
 from ...daemon.cli.waiting import until_interrupted
 from ...daemon.core.deploys import Deploy
@@ -29,7 +30,7 @@ from ..reappearances import reappearance
 from ..rebuild import NotFound
 from ..retold import Told
 from ..selecting import Selection, filters, last, lines_option
-from ..shared import UNREADABLE, complain, name_of, print_lines, reading_all
+from ..shared import UNREADABLE, complain, print_lines, reading_all
 from ..sources import Sources
 
 _FIRST: Final = 50  # deploys, so that the first lines are there at once
@@ -40,7 +41,7 @@ DatedDeploy = tuple[int, Any]  # the time of a deploy, and the deploy as it is t
 @click.command("history", cls=Command)
 @click.option("--full", is_flag=True, help="Fold all events, without what the daemon concluded.")
 @click.option(
-    "--by", "author", metavar="UID|AUTHOR", callback=name_of,
+    "--by", "author", metavar="UID|AUTHOR", callback=text_of,
     help="Only changes by this user or author, as far as the source tells.",
 )  # fmt: skip
 @follow_option

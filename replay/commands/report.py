@@ -8,6 +8,7 @@ import click
 
 from ...daemon.cli import escapes
 from ...daemon.cli.commandline import TIME, Command
+from ...daemon.cli.name_arguments import vassal_of
 from ...daemon.cli.nearest import is_pattern
 from ...daemon.cli.tables import formatted, listing, write
 from ...journal.reading import Reader
@@ -19,7 +20,7 @@ from ..mass_removals import MassRemoval, mass_removals
 from ..names import check_known
 from ..of_source import monitor_option, none_in_period, url_of
 from ..rebuild import NotFound
-from ..shared import check_times, in_any, name_of, print_lines, reading_all
+from ..shared import check_times, in_any, print_lines, reading_all
 from ..sources import Sources
 
 
@@ -30,7 +31,7 @@ def _removals(reader: Reader, since: Moment | None, until: Moment | None) -> lis
 
 
 @click.command("report", cls=Command)
-@click.argument("name", required=False, callback=name_of, shell_complete=VASSALS)
+@click.argument("name", required=False, callback=vassal_of, shell_complete=VASSALS)
 @click.option("--since", type=TIME, metavar="T", help="Only from then on.")
 @click.option("--until", type=TIME, metavar="T", help="Only up to then.")
 @click.option(

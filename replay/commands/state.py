@@ -6,6 +6,7 @@ import click
 
 from ...daemon.cli import escapes
 from ...daemon.cli.commandline import TIME, Command
+from ...daemon.cli.name_arguments import vassals_of
 from ...daemon.cli.tables import formatted, listing, write
 from ...daemon.core.fleet import Fleet
 from ...daemon.core.records import fleet_record, vassal_columns
@@ -15,7 +16,7 @@ from .. import state, state_diff
 from ..completing import VASSALS
 from ..names import chosen
 from ..rebuild import fleet_at
-from ..shared import moment_of, moments_or_until, names_of, print_lines, reading
+from ..shared import moment_of, moments_or_until, print_lines, reading
 
 
 @click.command("state", cls=Command)
@@ -25,7 +26,7 @@ from ..shared import moment_of, moments_or_until, names_of, print_lines, reading
     help="The differences from then to T2, or to --at, --seq or the present without T2.",
 )  # fmt: skip
 @click.argument(
-    "words", metavar="[T2] [NAME]...", nargs=-1, callback=names_of, shell_complete=VASSALS
+    "words", metavar="[T2] [NAME]...", nargs=-1, callback=vassals_of, shell_complete=VASSALS
 )
 @click.option("--full", is_flag=True, help="Fold from the beginning, without snapshots.")
 @listing()

@@ -104,6 +104,22 @@ def test_any_locale(path: str, locale: str) -> None:
     assert run("--journal", path, "state", **environment).returncode == 0
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("around", "@100"), ("diff", "app003.ini"), ("events",), ("graph",), ("history",),
+        ("incident",), ("report",), ("show",), ("state",), ("timeline",), ("why",),
+        ("why", "app003.ini"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_name_that_is_not_utf_8_is_of_no_vassal(path: str, words: tuple[str, ...]) -> None:
+    result = run("--journal", path, *words, os.fsdecode(b"b\xff\xe9d.ini"))
+    assert (result.returncode, result.stdout) == (1, "")
+    error = r"there is no vassal b\xff\xe9d.ini: its name is not UTF-8"
+    assert result.stderr == f"emperor-replay: {error}\n"
+
+
 def test_no_colour_and_no_progress_without_a_terminal(path: str) -> None:
     for arguments in (["state"], ["verify"], ["history"]):
         result = run("--journal", path, *arguments)
