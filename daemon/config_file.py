@@ -25,7 +25,9 @@ _UNQUOTED: Final = re.compile(r"(\s*(?:- |[\w-]+:\s+))((?:[%@`*&!]|\[[^]]*\][^ #
 # For those who know uWSGI's uid and gid.
 USER_ADVICE: Final = "to run all vassals as one user, give user (--user USER[:GROUP])"
 # Options of one call, and those with another meaning here.
-_NOT_HERE: Final = ("config", "from", "emperor", "migrate", "output", "overwrite", "formation")
+_NOT_HERE: Final = (
+    "config", "from", "emperor", "migrate", "output", "overwrite", "formation", "try_start",
+)  # fmt: skip
 _PATHS: Final = ("dir", "glob")
 FROM: Final = "emperord.from"  # in the context's meta where --from has the options
 CONTRADICT: Final = "--from and --config contradict each other; give one of them"

@@ -108,10 +108,9 @@ def main(**chosen: Any) -> None:
     decided = policy(chosen)
     if os.environ.pop(FOREGROUND, None) and chosen["daemonize"] and not chosen["check"]:
         sys.exit(BACKGROUND)
-    file = None if chosen["check"] else chosen["log_file"] or chosen["daemonize"]
     start = _Start()
     try:
-        daemon_log.set_up(chosen["log_format"], file)
+        daemon_log.set_up_for(chosen)
         if chosen["from"] is not None:
             from . import from_uwsgi
 
@@ -312,6 +311,8 @@ def _make_sure(
             f"{option} with --log inherit would give this terminal to every vassal, to read from"
             " as well: let it have log files, or send output elsewhere"
         )
+    if chosen["try_start"]:
+        sys.exit(0)
 
 
 def _has_tenants(decided: Policy) -> bool:

@@ -15,6 +15,7 @@ from ..journal.policy import Policy
 from . import config_file
 from .cli import commandline
 from .cli.option_types import AUTO
+from .keeper.arguments import TRY_START
 from .option_groups import CEILING, EMPEROR, FLOOR, every
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -71,9 +72,18 @@ class Command(commandline.Command):
             raise click.NoSuchOption(wrong.option_name, message, ctx=ctx) from None
 
 
+# A daemon of another version gives it before an upgrade, so it keeps its name for ever.
+_TRIAL: Final = click.option(
+    TRY_START,
+    is_flag=True,
+    hidden=True,
+    help="Exit 0 if a daemon would begin its start with the other options; open nothing.",
+)
+
+
 def options(function: _F) -> _F:
     """Decorate a command with every option of the daemon."""
-    for option in reversed(every()):
+    for option in reversed([*every(), _TRIAL]):
         function = option(function)
     return function
 

@@ -6,7 +6,6 @@ The fold decides. A request that its table ignores is no event (see ``tests/fold
 import os
 import socket
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -24,6 +23,7 @@ from ..core.draft import Draft
 from ..core.records import LIVE, listens, vassal_columns
 from ..core.running import waiting_steps
 from ..host import threads
+from ..keeper.arguments import trial
 from . import access, rollouts
 from .archives import Archives
 from .attention import Daemon as Troubled
@@ -42,7 +42,9 @@ from .server import PROTOCOL, Answered, Client, Failed, Refused
 from .shared_answer import SharedAnswer
 from .stories import why
 
-_TRIAL: Final = 20.0  # seconds for a new version to say which one it is
+_TRIAL: Final = 20.0  # seconds for a new version to see whether it would start
+_USAGE: Final = "\nError: "  # of click, before an error of usage
+_LONGEST: Final = 4096  # characters of an error that are told
 _EXPLANATIONS: Final = 4  # at once
 _FIELDS: Final = (*vassal_columns(), *LIVE)
 # Refused ones are recorded. That of another emperor, to take over, is no operator's.
@@ -269,15 +271,23 @@ class RequestHandler:
 
 
 def try_new_version() -> None:
-    """See whether what is installed now, keeper and daemon, starts at all. Raises Refused."""
-    argv = [sys.executable, "-P", "-m", "emperord.daemon.keeper", "--version"]
+    """See whether what is installed now starts with this daemon's options. Raises Refused.
+
+    The trial is keeper and daemon. It ends before it opens a source or the journal.
+    """
+    argv, environment = trial()
     try:
-        children.run(argv, timeout=_TRIAL, env=_bare()).check_returncode()
+        children.run(argv, timeout=_TRIAL, env=environment).check_returncode()
+    except subprocess.TimeoutExpired:
+        raise Refused(f"the installed version does not start within {_TRIAL:.0f} s") from None
     except (OSError, subprocess.SubprocessError) as error:
         said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip()
-        reason = said.splitlines()[-1] if said else str(error)
+        reason = _last_error(said) if said else str(error)
         raise Refused(f"the installed version does not start: {shown(reason)}") from None
 
 
-def _bare() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if not key.startswith("EMPEROR")}
+def _last_error(said: str) -> str:
+    """The error that a program has ended with, on one line. One of usage may have several."""
+    _, usage, error = said.rpartition(_USAGE)
+    lines = error.splitlines() if usage else [said.splitlines()[-1].removeprefix("emperor: ")]
+    return "; ".join(map(str.strip, lines))[:_LONGEST]

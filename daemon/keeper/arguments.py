@@ -12,16 +12,18 @@ from typing import Final
 
 from ...monitors.urls import without_secrets
 
+TRY_START: Final = "--try-start"  # see whether a daemon would start with the other arguments
 GIVEN: Final = "EMPERORD_ARGUMENTS"  # in the environment, where they are not the arguments
+
+
+_of_this_process: Final[list[str]] = []
 
 
 def given() -> list[str]:
     """The arguments of this process. Call it once: it takes them out of the environment."""
     told = os.environ.pop(GIVEN, None)
-    if told is None:
-        return sys.argv[1:]
-    arguments: list[str] = json.loads(told)
-    return arguments
+    _of_this_process[:] = sys.argv[1:] if told is None else json.loads(told)
+    return [*_of_this_process]
 
 
 def hidden() -> list[str]:
@@ -37,6 +39,16 @@ def command(part: str, arguments: list[str]) -> list[str]:
     """argv of the keeper or the daemon proper (``main``)."""
     # -P: Python imports nothing from the working directory.
     return [sys.executable, "-P", "-m", f"emperord.daemon.{part}", *arguments]
+
+
+def trial() -> tuple[list[str], dict[str, str]]:
+    """The command that sees whether a daemon would start with our arguments, and its environment.
+
+    Options in the environment count as they do at a start. The keeper's own variables do not.
+    """
+    shown, secret = concealed([TRY_START, *_of_this_process])
+    its = {key: value for key, value in os.environ.items() if not key.startswith("EMPERORD_")}
+    return command("keeper", shown), {**its, **secret}
 
 
 def concealed(arguments: list[str]) -> tuple[list[str], dict[str, str]]:

@@ -37,7 +37,7 @@ import time
 from typing import Any, NoReturn
 
 from . import background, passed, protocol, renewal, stdio, stop_all
-from .arguments import command, concealed, hidden
+from .arguments import TRY_START, command, concealed, hidden
 from .channel import Channel
 from .dead_child import Leaders
 from .hung_daemon import HeldBack
@@ -56,7 +56,7 @@ _FORWARDED = (
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _HANDLED = {*_FORWARDED, signal.SIGCHLD, signal.SIGABRT}
 # With one of these the command prints something and ends, so no daemon needs a keeper.
-_PASSING = ("-h", "--help", "--version", "--check", "--migrate")
+_PASSING = ("-h", "--help", "--version", "--check", "--migrate", TRY_START)
 COMPLETION = "_EMPEROR_COMPLETE"  # in the environment where a shell asks what may stand there
 _daemon_argv = functools.partial(command, "main")
 log = functools.partial(stdio.log, "emperor.keeper")
@@ -269,6 +269,8 @@ class Keeper:
             return
         if number == signal.SIGUSR1:
             stdio.reopen((lambda _: None) if self._daemon else log)  # the daemon says why it cannot
+        if number == signal.SIGUSR2 and not self._daemon:
+            self._restarts.at_once()  # an operator has mended what kept the daemon from its start
         if number in _STOPS:
             self._held_back.tell()
             self._restarts.stop(number)
@@ -330,10 +332,7 @@ class Keeper:
             os.execve(sys.executable, command("keeper", self._arguments), environment)
         except OSError as error:
             log(f"cannot execute the keeper anew: {error.strerror}; the old one goes on")
-            for descriptor in inherited:
-                os.set_inheritable(descriptor, False)
-            for descriptor in inherited[:1]:
-                os.close(descriptor)
+            renewal.take_back(inherited)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
 
     def _remember(self, state: int) -> None:

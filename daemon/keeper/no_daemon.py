@@ -77,5 +77,6 @@ class NoDaemon:
         vassals = "vassals run on, and " if self._memory.of_vassals() else ""
         return (
             f"no daemon runs: the last one ended {self._how}, and its log says why; {vassals}"
-            f"the keeper (pid {os.getpid()}) starts the next one in {self._restarts.left:.0f} s"
+            f"the keeper (pid {os.getpid()}) starts the next one in {self._restarts.left:.0f} s;"
+            f" 'kill -USR2 {os.getpid()}' starts it now"
         )

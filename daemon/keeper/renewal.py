@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .protocol import RENEW, Memory
@@ -42,6 +42,14 @@ def read(memory: Memory, descriptor: int) -> dict[str, Any]:
     for packet in known["deaths"]:
         memory.deaths[packet["pid"], packet["start"]] = packet
     return known
+
+
+def take_back(inherited: Sequence[int]) -> None:
+    """Have no program inherit these descriptors, and close the first one, which has the memory."""
+    for descriptor in inherited:
+        os.set_inheritable(descriptor, False)
+    for descriptor in inherited[:1]:
+        os.close(descriptor)
 
 
 def try_new_version() -> None:

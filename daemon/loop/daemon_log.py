@@ -6,8 +6,8 @@ import os
 import select
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple, TextIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TextIO
 
 from ...monitors.names import shown
 from ..keeper import stdio
@@ -39,6 +39,15 @@ class _Console:
 
 
 _console: Final = _Console()
+
+
+def set_up_for(chosen: Mapping[str, Any]) -> None:
+    """Log as the options say. A run that only looks writes to no file. Raises OSError."""
+    looks = chosen["check"] or chosen["try_start"]
+    set_up(
+        "text" if chosen["try_start"] else chosen["log_format"],
+        None if looks else chosen["log_file"] or chosen["daemonize"],
+    )
 
 
 def set_up(form: str | None, file: str | None = None) -> None:

@@ -17,6 +17,7 @@ ELSEWHERE |= {
     "output",
     "overwrite",
     "formation",
+    "try_start",
 }  # all of them are tested by their effects
 OTHER_NAMES = {
     "curse-tolerance": "mercy",

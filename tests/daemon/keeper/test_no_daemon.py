@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -62,7 +63,8 @@ def test_the_keeper_says_that_no_daemon_runs(emperor: Emperor, words: tuple[str,
     assert answer.stdout == ""
     assert re.fullmatch(
         r"emperor-ctl: no daemon runs: the last one ended with code \d, and its log says why;"
-        rf" vassals run on, and the keeper \(pid {emperor.pid}\) starts the next one in \d+ s\n",
+        rf" vassals run on, and the keeper \(pid {emperor.pid}\) starts the next one in \d+ s;"
+        rf" 'kill -USR2 {emperor.pid}' starts it now\n",
         answer.stderr,
     )
 
@@ -89,6 +91,19 @@ def test_a_daemon_that_can_start_again_answers_all_who_ask_then(
     emperor.next_ready(seq)
     assert emperor.ctl("status").returncode == 0, emperor.ctl("status").stdout
     assert emperor.ctl("stop", "a.ini").returncode == 0
+
+
+def test_usr2_starts_the_next_daemon_now(emperor: Emperor, options: Path) -> None:
+    """The pauses between tries grow, unless a signal has them begin anew."""
+    at_once = "starts again in 0 s"
+    retries(emperor)
+    before = emperor.log().count(at_once)
+    emperor.send(signal.SIGUSR2)
+    emperor.until(lambda: emperor.log().count(at_once) > before, "it tries at once")
+    seq = emperor.last_seq()
+    options.write_text("freq: 0.2\n")
+    emperor.send(signal.SIGUSR2)
+    emperor.next_ready(seq)
 
 
 def test_a_command_that_waits_goes_on_with_the_next_daemon(
