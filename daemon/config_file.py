@@ -30,6 +30,7 @@ _NOT_HERE: Final = (
 )  # fmt: skip
 _PATHS: Final = ("dir", "glob")
 FROM: Final = "emperord.from"  # in the context's meta where --from has the options
+NO_EMPEROR: Final = "has no line emperor = in this section; FILE:SECTION reads another one"
 CONTRADICT: Final = "--from and --config contradict each other; give one of them"
 
 

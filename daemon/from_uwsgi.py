@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from ..monitors.names import shown
-from .config_file import CONTRADICT, FROM
+from .config_file import CONTRADICT, FROM, NO_EMPEROR
 from .migrating import uwsgi_lines
 from .migrating.found import Refused
 from .migrating.kinds import SUPERVISORD, UNIT, kind_of
@@ -162,6 +162,10 @@ def _started(path: str) -> Plan:
         return emperors[0]
     if flaws:
         raise _Flawed(flaws[0])
+    named = [config for each in found for config in command_line.configs(each.words)]
+    if named and not emperors:
+        none = f"starts no emperor of uWSGI: {shown(named[0])} {NO_EMPEROR}"
+        raise click.BadParameter(f"{shown(file)} {none}")
     many = f"starts {len(emperors)} emperors" if emperors else "starts no emperor of uWSGI"
     raise (_Flawed if emperors else click.BadParameter)(
         f"{shown(file)} {many}; give a config, or a command line: --from 'uwsgi --emperor DIR'"

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from .cli import completion
 from .cli.commandline import os_error_text
-from .config_file import FROM
+from .config_file import FROM, NO_EMPEROR
 from .keeper.link import KeeperLink
 from .option_kinds import Decorator
 
@@ -84,7 +84,7 @@ def required(
     """Refuse a daemon without monitors; --migrate needs none."""
     if not monitors and not context.params.get("migrate") and not context.resilient_parsing:
         config = context.meta.get(FROM)
-        why = f"{config} has no line emperor = in this section; FILE:SECTION reads another one"
+        why = f"{config} {NO_EMPEROR}"
         raise click.MissingParameter(why if config else None, ctx=context, param=parameter)
     return monitors
 

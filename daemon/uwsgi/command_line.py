@@ -33,7 +33,8 @@ _FLAGS: Final = frozenset((
 ))  # fmt: skip
 
 
-_OF_FOLDER: Final = ("config", "ini", "xml", "yaml", "yml", "json", "include", "inherit", "chdir")
+_CONFIGS: Final = ("config", "ini", "xml", "yaml", "yml", "json")
+_OF_FOLDER: Final = (*_CONFIGS, "include", "inherit", "chdir")
 
 
 class Mistaken(Exception):
@@ -64,6 +65,11 @@ def options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield key, "true"
         else:
             raise Mistaken(f"--{key} has no value")
+
+
+def configs(words: Sequence[str]) -> list[str]:
+    """The configs that the words name. Raises Mistaken."""
+    return [value for key, value in options(words) if key in _CONFIGS]
 
 
 def beginning_in(folder: str, key: str, value: str) -> str:

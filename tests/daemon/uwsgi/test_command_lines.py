@@ -166,6 +166,19 @@ def test_a_file_without_an_emperor_is_told(tmp_path: Path) -> None:
     assert "starts no emperor of uWSGI" in check("--from", str(tmp_path / "notes")).stderr
 
 
+@pytest.mark.parametrize("section", ["other", "nosec"])
+@pytest.mark.parametrize("option", ["--ini ", "--ini=", ""], ids=["option", "equals", "argument"])
+def test_a_command_line_whose_config_has_no_emperor_is_told(
+    tmp_path: Path, option: str, section: str
+) -> None:
+    path = tmp_path / "app.ini"
+    path.write_text("[uwsgi]\nemperor = /v\n[other]\nempror = /v\n")
+    told = f"{path}:{section} has no line emperor = in this section; FILE:SECTION reads another one"
+    done = check("--from", f"uwsgi {option}{path}:{section}")
+    assert done.exit_code == 2
+    assert f"command line starts no emperor of uWSGI: {told}" in done.stderr
+
+
 def test_an_emperor_beside_other_programs_becomes_no_vassal(tmp_path: Path) -> None:
     path = tmp_path / "all.conf"
     path.write_text(
