@@ -31,8 +31,13 @@ def verify(file: str, path: str, known: Head) -> Copy:
     It must be a journal with the identity that is known, and its whole chain must hold.
     """
     staged = path + ".restoring"
-    if os.path.realpath(file) == os.path.realpath(path):
+    if _is_one_of(file, [path]):
         raise Refused(f"{file} is the journal itself; give a copy of the one that was lost")
+    if _is_one_of(file, _staged_names(staged)):
+        raise Refused(
+            f"{file} is where a copy is made, which removes what is there; give it another name"
+            " first"
+        )
     if not os.path.isdir(os.path.dirname(path)):
         raise Refused(
             f"{os.path.dirname(path)}: the journal's directory is not there; make it first"
@@ -100,9 +105,25 @@ def _holds_nothing(path: str, empty: os.stat_result | None) -> bool:
 
 def discard(staged: str) -> None:
     """Remove a copy that is not to be used."""
-    for suffix in (*_SUFFIXES, ".lock"):
+    for name in _staged_names(staged):
         with contextlib.suppress(OSError):
-            os.unlink(staged + suffix)
+            os.unlink(name)
+
+
+def _staged_names(staged: str) -> list[str]:
+    """The files of a copy that is verified."""
+    return [staged + suffix for suffix in (*_SUFFIXES, ".lock")]
+
+
+def _is_one_of(file: str, paths: list[str]) -> bool:
+    """Whether it is one of these by its name, by a symlink, or as the same inode."""
+    for path in paths:
+        if os.path.realpath(file) == os.path.realpath(path):
+            return True
+        with contextlib.suppress(OSError):  # one of the two is not there
+            if os.path.samefile(file, path):
+                return True
+    return False
 
 
 def _copy(file: str, staged: str) -> None:

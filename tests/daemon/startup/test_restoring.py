@@ -80,6 +80,37 @@ def test_two_restores_in_one_second_keep_both(tmp_path: Path, copy: Path) -> Non
     assert len(list(tmp_path.glob("journal.db.replaced-*"))) == 2
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", ".lock"])
+@pytest.mark.parametrize("link", [None, Path.symlink_to, Path.hardlink_to])
+def test_a_file_where_the_copy_is_made_is_refused_and_stays(
+    tmp_path: Path, copy: Path, suffix: str, link: Callable[[Path, Path], None] | None
+) -> None:
+    """An operator may have given the copy that name: it may be the only one."""
+    with Journal.open(str(copy)) as lost:
+        known = lost.head
+    assert known is not None
+    there = copy.rename(tmp_path / f"journal.db.restoring{suffix}")
+    content, given = there.read_bytes(), there
+    if link is not None:
+        given = tmp_path / "given.db"
+        link(given, there)
+    with pytest.raises(Refused, match="is where a copy is made"):
+        restoring.verify(str(given), str(tmp_path / "journal.db"), known)
+    assert there.read_bytes() == given.read_bytes() == content
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_the_journal_itself_is_no_copy(
+    tmp_path: Path, copy: Path, link: Callable[[Path, Path], None]
+) -> None:
+    with Journal.open(str(copy)) as lost:
+        known = lost.head
+    assert known is not None
+    link(given := tmp_path / "given.db", copy)
+    with pytest.raises(Refused, match="is the journal itself"):
+        restoring.verify(str(given), str(copy), known)
+
+
 @pytest.mark.parametrize("do", ["adopt", "restore"])
 @pytest.mark.parametrize("suffix", ["", "-wal"], ids=["journal", "log"])
 def test_nothing_is_done_to_a_file_that_was_written_over(
