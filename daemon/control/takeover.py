@@ -27,7 +27,7 @@ from ...journal.errors import JournalLocked
 from ...journal.store import Journal
 from ..host import procfs
 from ..keeper import protocol as keeping
-from ..keeper.link import KeeperLink
+from ..keeper.link import KeeperLink, Kept
 from . import unix_sockets
 
 log = logging.getLogger("emperor")
@@ -134,25 +134,56 @@ def _take_over(control_path: str, keeper: KeeperLink) -> bool:
         return False
     with channel:
         link = KeeperLink(channel)
-        link.receive_all()
-        if not link.complete and not link.lost:
-            raise _NoAnswer("it broke off while it handed over")
-        if not link.complete or not _can_hold(link):
-            return False
-        for name, kept in link.kept.items():
-            if name.startswith(keeping.PASSED) and name in keeper.kept:
-                os.close(kept.descriptors[0])  # our own service manager has passed it as well
-            else:
-                keeper.pass_on(name, kept)
-        if not keeper.deliver():
-            log.error("not taking over: the keeper of this emperor did not take the processes")
-            return False
-        log.info("taking over from the running daemon, whose keeper died")
-        keeper.replaces = True
-        channel.setblocking(True)
-        with contextlib.suppress(OSError):  # it has died meanwhile, and all is here
-            channel.send(keeping.encode({"do": "taken"}))
+        try:
+            return _take_from(channel, link, keeper)
+        finally:
+            # Otherwise this process has the locks of the daemon that it is to follow.
+            for kept in link.kept.values():
+                kept.close()
+
+
+def _take_from(channel: socket.socket, link: KeeperLink, keeper: KeeperLink) -> bool:
+    """Have the keeper take all that comes over the link; False if it cannot. Raises _NoAnswer.
+
+    Descriptors that are not taken are left in ``link.kept``.
+    """
+    link.receive_all()
+    if not link.complete and not link.lost:
+        raise _NoAnswer("it broke off while it handed over")
+    if not link.complete or not _can_hold(link):
+        return False
+    passed = [name for name in link.kept if not _comes_twice(name, keeper)]
+    for name in passed:
+        pass_on(keeper, name, link.kept.pop(name))
+    if not keeper.deliver():
+        log.error("not taking over: the keeper of this emperor did not take the processes")
+        for name in passed:
+            keeper.drop(name)
+            keeper.kept.pop(name).close()
+        return False
+    log.info("taking over from the running daemon, whose keeper died")
+    keeper.replaces = True
+    channel.setblocking(True)
+    with contextlib.suppress(OSError):  # it has died meanwhile, and all is here
+        channel.send(keeping.encode({"do": "taken"}))
     return True
+
+
+def pass_on(keeper: KeeperLink, name: str, kept: Kept) -> None:
+    """Entrust what another daemon hands over, to be taken when its turn comes.
+
+    Duplicates of the same that the keeper has told before are closed.
+    """
+    former = keeper.kept.pop(name, None)
+    keeper.keep(name, kept.descriptors, kept.about)
+    keeper.kept[name] = keeper.entrusted.pop(name)
+    if former is not None:
+        former.close()
+
+
+def _comes_twice(name: str, keeper: KeeperLink) -> bool:
+    """Whether our own service manager has passed a socket as well."""
+    return name.startswith(keeping.PASSED) and name in keeper.kept
 
 
 def _can_hold(link: KeeperLink) -> bool:

@@ -39,6 +39,11 @@ class Kept(msgspec.Struct):
     about: dict[str, Any]
     descriptors: list[int]
 
+    def close(self) -> None:
+        """Close them, because they are not taken over."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+
 
 class Death(msgspec.Struct, frozen=True):
     """How a process ended that fell to the keeper."""
@@ -114,11 +119,6 @@ class KeeperLink:
         if name in self.kept:
             self.entrusted[name] = self.kept.pop(name)
         return self.entrusted.get(name)
-
-    def pass_on(self, name: str, kept: Kept) -> None:
-        """Entrust what another daemon hands over, to be taken when its turn comes."""
-        self.keep(name, kept.descriptors, kept.about)
-        self.kept[name] = self.entrusted.pop(name)
 
     def deliver(self) -> bool:
         """Whether the keeper was told all there is to say. Blocks until it is, for a while."""

@@ -13,7 +13,6 @@ import trio
 import trio.testing
 from emperord.daemon.keeper import protocol as keeping
 from emperord.daemon.keeper.link import Death, KeeperLink, Kept
-from support.descriptors import descriptors
 from support.root import need_root
 
 
@@ -105,20 +104,6 @@ async def test_what_is_delivered_has_been_told(ends: tuple[socket.socket, Keeper
             said, _ = await trio.to_thread.run_sync(heard, keeper)
             assert said["pid"] == number
     assert not link.congested
-
-
-def test_what_was_passed_on_is_newer_than_what_the_keeper_says(
-    ends: tuple[socket.socket, KeeperLink],
-) -> None:
-    """A successor that was killed while it took over has left its keeper with what was then."""
-    keeper, link = ends
-    socket.send_fds(keeper, [b'{"say": "kept", "name": "a", "about": {"at": "old"}}'], [0])
-    keeper.send(b'{"say": "all"}')
-    before = descriptors()
-    link.pass_on("a", Kept({"at": "new"}, [1]))
-    link.receive_all()
-    assert link.kept == {"a": Kept({"at": "new"}, [1])}
-    assert descriptors() <= before
 
 
 async def test_deaths_that_nobody_asks_for_are_acknowledged(
