@@ -19,9 +19,7 @@ if __name__ == "__main__":
 import contextlib
 import logging
 import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Any, NoReturn
 
@@ -59,6 +57,7 @@ from .keeper.protocol import BACKGROUND, FOREGROUND, RENEW
 from .keeper.refusals import refusal
 from .loop import daemon_log, failed_loop, ports, pressure
 from .loop.clock import Clock
+from .loop.last_signals import LastSignals
 from .loop.no_witness import NO_WITNESS
 from .loop.observer import Observer
 from .loop.questions import Questions, questions
@@ -157,6 +156,7 @@ def _run(chosen: dict[str, Any], decided: Policy, start: _Start) -> None:
         keeper = stack.enter_context(contextlib.closing(KeeperLink.from_environment()))
         notifier = Notifier(main=keeper.pid)
         max_step = _nanoseconds(chosen["max_clock_step"])
+        last_signals = stack.enter_context(LastSignals())
         opened, witness = _opened(chosen, control_path, keeper, notifier, max_step)
         journal, fleet, holder, listener = opened
         stack.enter_context(journal)
@@ -166,11 +166,7 @@ def _run(chosen: dict[str, Any], decided: Policy, start: _Start) -> None:
         for warning in (_shares_disk(chosen, decided), as_root):
             if warning is not None:
                 log.warning("%s", warning)
-        clock = Clock(
-            max(journal.last_at, fleet.at),
-            booted=fleet.booted if fleet.boot == procfs.boot_id() else 0,
-            most=max_step,
-        )
+        clock = _clock(journal, fleet, max_step)
         former = previous_end.of(journal, fleet, keeper, clock.now())
         started = first_event.body(decided, monitors, names, clock, former)
         services = Services(chosen, keeper)
@@ -192,7 +188,7 @@ def _run(chosen: dict[str, Any], decided: Policy, start: _Start) -> None:
             notifier,
             keeper,
             listener,
-            signals_to_the_end,
+            last_signals.receive,
             Explainer(decided, journal.texts.content, os.environ, journal.announcements),
             observer,
             pressure.gauge(),
@@ -248,6 +244,12 @@ def _opened(
         return opened, NO_WITNESS
     writer.follow(opened.journal, adopted=opening.adopted)
     return opened, writer
+
+
+def _clock(journal: Journal, fleet: Fleet, max_step: int | None) -> Clock:
+    """The journal's clock, which goes on after the last event."""
+    booted = fleet.booted if fleet.boot == procfs.boot_id() else 0
+    return Clock(max(journal.last_at, fleet.at), booted=booted, most=max_step)
 
 
 def _tidy_up(host: Host, attempts: Cgroups) -> None:
@@ -440,27 +442,6 @@ def _usual_logs(journal: Journal, fleet: Fleet) -> str:
         if former is not None:
             log.info("%s leads to %s: version 0.1.0 has kept the logs there", path, former)
     return path
-
-
-@contextlib.contextmanager
-def signals_to_the_end(*numbers: int) -> Iterator[AsyncIterator[int]]:
-    """Signals as they arrive. One that comes later finds a daemon that leaves, and changes nothing.
-
-    An operator who repeats a signal would otherwise end the process, and be its cause of death.
-    """
-    # At its end trio restores the handlers of before, and raises again each signal that was not
-    # taken. The default handler of SIGTERM would end the process then.
-    early: list[int] = []
-    for number in numbers:
-        signal.signal(number, lambda number, _: early.append(number))
-    try:
-        with trio.open_signal_receiver(*numbers) as received:
-            while early:
-                signal.raise_signal(early.pop())
-            yield received
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
 
 
 def rebuild(journal: Journal) -> Fleet:
