@@ -200,7 +200,9 @@ def _run(chosen: dict[str, Any], decided: Policy, start: _Start) -> None:
         reserved.urgent = lambda: shell.signals.leaving
         start.is_over = True
         _work(shell, monitors, services)
-        if not shell.handover.renewing:
+        if shell.handover.renewing:
+            last_signals.hand_back(keeper, shell.signals.unrecorded)
+        else:
             _tidy_up(host, attempts)
     _leave(shell, services, holder, control_path)
 

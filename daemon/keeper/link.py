@@ -78,6 +78,7 @@ class KeeperLink:
         self.replaces = False  # it runs, and hands over to this one
         self.lost = 0  # packets whose descriptors did not get here
         self._synced = False
+        self._held = False  # it hands on no signal any more
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "KeeperLink":
@@ -246,6 +247,21 @@ class KeeperLink:
         packet = {"do": "hear", "version": protocol.VERSION, "log": stdio.form()}
         self._outbox.send({**packet, "file": os.environ.get(stdio.FOLLOWED)})
 
+    def hold(self, signals: list[int]) -> None:
+        """Have all signals wait from now for the next daemon, these before others.
+
+        Blocks, for a second at most, until the keeper says that it hands on no other one.
+        """
+        self._held = self.version < 4 or self.congested
+        if not self._held:
+            self._outbox.send({"do": "hold", "signals": signals})
+        until = time.monotonic() + _SOON
+        while self._channel is not None and not self._held:
+            left = until - time.monotonic()
+            if left <= 0 or not _ready(self._channel, select.POLLIN, left):
+                return
+            self._receive()
+
     def passing(self) -> None:
         """No daemon: it prints something, and the keeper ends with its exit code."""
         self._outbox.send({"do": "pass"})
@@ -265,7 +281,8 @@ class KeeperLink:
         packet = protocol.decode(data)
         said = packet["say"]
         if said == "kept":
-            self._take(packet, descriptors, cut)
+            self.lost += cut
+            _take(self.kept, packet, descriptors, cut)
         elif said == "died":
             self._note((packet["pid"], packet["start"]), Death(packet["code"], packet["signal"]))
         elif said == "all":
@@ -273,20 +290,8 @@ class KeeperLink:
             self._outbox.together = self.version >= 3
             self.ended = _ended(packet.get("ended"))
         self._synced = self._synced or said == "synced"
+        self._held = self._held or said == "held"
         return str(said)
-
-    def _take(self, packet: dict[str, Any], descriptors: list[int], cut: bool) -> None:
-        for descriptor in descriptors:
-            os.set_inheritable(descriptor, False)
-        if cut:
-            self.lost += 1
-            log.error("%s: its sockets are lost: no descriptors left", packet["name"])
-        # A successor's descriptors were passed on meanwhile. The keeper's are older.
-        if cut or packet["name"] in self.kept:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            return
-        self.kept[packet["name"]] = Kept(packet["about"], descriptors)
 
     def _note(self, process: Identity, death: Death) -> None:
         self.deaths[process] = death
@@ -303,6 +308,19 @@ class KeeperLink:
     def _tell(self) -> None:
         self._news.set()
         self._news = trio.Event()
+
+
+def _take(kept: dict[str, Kept], packet: dict[str, Any], descriptors: list[int], cut: bool) -> None:
+    """Take in what a former daemon entrusted."""
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    if cut:
+        log.error("%s: its sockets are lost: no descriptors left", packet["name"])
+    # A successor's descriptors were passed on meanwhile. The keeper's are older.
+    if cut or packet["name"] in kept:
+        Kept({}, descriptors).close()
+        return
+    kept[packet["name"]] = Kept(packet["about"], descriptors)
 
 
 def _read(channel: socket.socket) -> tuple[bytes, list[int], bool] | None:

@@ -40,6 +40,7 @@ from . import background, passed, protocol, renewal, stdio, stop_all
 from .arguments import TRY_START, command, concealed, hidden
 from .channel import Channel
 from .dead_child import Leaders
+from .handed_on import HandedOn
 from .hung_daemon import HeldBack
 from .hung_start import HungStart
 from .no_daemon import NoDaemon
@@ -109,7 +110,7 @@ class Keeper:
         self._no_daemon = NoDaemon(self._memory, self._restarts)
         self._hears = False  # the daemon takes signals; before that one would kill it
         self._passing = False  # the daemon prints and ends, and the keeper with its code
-        self._waiting: list[int] = []  # signals for it
+        self._for_daemon = HandedOn(_FORWARDED)
         self._background = background.Background()
         self._signal_pipe = SignalPipe()
         self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -195,8 +196,7 @@ class Keeper:
         if number == signal.SIGKILL and self._hung_start.killed:
             code, number = CANNOT_START, None
         self._sync = False
-        if self._restarts.stopping is not None:  # the next one is told as well
-            self._waiting = [self._restarts.stopping]
+        self._for_daemon.daemon_ended(self._restarts.stopping)
         if code == protocol.RENEW:
             self._renew()
         killed = number == signal.SIGKILL
@@ -274,14 +274,12 @@ class Keeper:
         if number in _STOPS:
             self._held_back.tell()
             self._restarts.stop(number)
-        self._waiting.append(number)
+        self._for_daemon.waiting.append(number)
         self._hand_on()
 
     def _hand_on(self) -> None:
         if self._daemon and self._hears:
-            for number in self._waiting:
-                os.kill(self._daemon, number)
-            self._waiting = []
+            self._for_daemon.send(self._daemon)
 
     def _reap(self) -> int | None:
         """Reap what has died; the exit code if the daemon has left for good."""
@@ -309,6 +307,9 @@ class Keeper:
             self._hears, self._passing = True, do == "pass"
             self._background.settle(packet)
             self._hand_on()
+        if do == "hold":
+            self._for_daemon.hold(protocol.signals_of(packet))
+            self._channel.say({"say": "held"})
 
     # Executing itself anew
 
@@ -323,7 +324,7 @@ class Keeper:
             inherited = [state, *(fd for _, fds in self._memory.kept.values() for fd in fds)]
             for number in self._signal_pipe.read():
                 self._signalled(number)
-            told = {"stopping": self._restarts.stopping, "waiting": self._waiting}
+            told = {"stopping": self._restarts.stopping, "waiting": self._for_daemon.waiting}
             with open(state, "wb", closefd=False) as file:  # a write may be cut short
                 file.write(renewal.written(self._memory, {**told, "nofile": self._limits[0]}))
             for descriptor in inherited:
@@ -339,7 +340,7 @@ class Keeper:
         known = renewal.read(self._memory, state)
         if known["stopping"] is not None:
             self._restarts.stop(known["stopping"])
-        self._waiting = known["waiting"]
+        self._for_daemon.waiting = known["waiting"]
         self._limits = (known["nofile"], self._limits[1])
 
 

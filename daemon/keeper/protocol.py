@@ -17,11 +17,15 @@ stay open when it dies; the keeper gives them all to the next daemon.
                                          the file P if that is no null
                        {"do": "pass"}    as "hear"; and it only prints something, so there is no
                                          daemon to start again when it ends
+                       {"do": "hold", "signals": [N, ...]}    version 4: signals wait from now for
+                                         the next daemon, because this one leaves; say "held". It
+                                         did not take these, so the next one is told them first
     keeper -> daemon   {"say": "kept", "name": N, "about": {...}} + descriptors
                        {"say": "died", "pid": P, "start": T, "code": C or null, "signal": S or null}
                        {"say": "all", "version": V, "ended": E}    that was all that is kept; the
                                          rest is news. E tells how the daemon before has ended
                        {"say": "synced"}
+                       {"say": "held"}
 
 E is {"pid": P, "code": C or null, "signal": S or null, "at": T}. It is absent where the keeper has
 seen no daemon that recorded events. T is in nanoseconds by CLOCK_BOOTTIME.
@@ -56,7 +60,7 @@ CHANNEL = "EMPERORD_KEEPER_FD"  # in the daemon's environment: its end of the pa
 RENEW = 75  # exit code of a daemon that is to be replaced in place
 BACKGROUND = 76  # exit code of a daemon that is to run in the background, and has done nothing yet
 FOREGROUND = "EMPERORD_FOREGROUND"  # in the daemon's environment where it may end with that code
-VERSION = 3  # of this protocol
+VERSION = 4  # of this protocol
 JOURNAL = "journal"  # under which name the identity of the journal is kept
 CONTROL = "control"  # the name under which the control socket is kept
 PROCESS = "process:"  # prefix of the name of a process without sockets; kept is its pidfd
@@ -114,6 +118,14 @@ def version_of(packet: dict[str, Any]) -> int:
     """The version that the other side gives in its greeting; 1 if it gives none."""
     version = packet.get("version", 1)
     return version if isinstance(version, int) else 1
+
+
+def signals_of(packet: dict[str, Any]) -> list[int]:
+    """The numbers of signals that a leaving daemon gives back. Raises BadPacket."""
+    signals = packet.get("signals")
+    if not isinstance(signals, list) or not all(type(number) is int for number in signals):
+        raise BadPacket("signals are no numbers")
+    return signals
 
 
 def is_process(name: str) -> bool:
@@ -185,6 +197,8 @@ class Memory:
             self.version = version_of(packet)
         elif do in ("ack", "died") and isinstance(pid, int) and isinstance(start, int):
             self._note(do, pid, start, packet.get("code"), packet.get("signal"))
+        elif do == "hold":
+            signals_of(packet)
         elif do not in ("pass", "sync"):
             raise BadPacket(f"no order, or one without what it needs: {str(do)[:40]!r}")
 

@@ -1,15 +1,17 @@
-"""Signals to the end of the daemon. One that comes while it leaves ends nothing.
+"""Signals to the end of the daemon. One that comes while it leaves ends nothing, and is not lost.
 
 An operator who repeats a signal would otherwise end the process, and be its cause of death.
 """
 
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from types import FrameType
 from typing import Self
 
 import trio
+
+from ..keeper.link import KeeperLink
 
 
 class LastSignals:
@@ -45,6 +47,15 @@ class LastSignals:
         """
         for number in self._numbers:
             signal.signal(number, signal.SIG_IGN)
+
+    def hand_back(self, keeper: KeeperLink, unrecorded: Sequence[int]) -> None:
+        """Have the keeper tell the next daemon those that are untaken or ``unrecorded``.
+
+        Blocks for a moment.
+        """
+        keeper.hold([])
+        # All that was handed on before has come, and no other one follows.
+        keeper.hold([*unrecorded, *self.untaken])
 
     def _keep(self, number: int, _: FrameType | None) -> None:
         self.untaken.append(number)

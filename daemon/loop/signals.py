@@ -3,6 +3,7 @@
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Final, Protocol
 
 import trio
@@ -48,7 +49,10 @@ class Daemon(Protocol):
 
 
 class Signals:
-    """Carries out signals. ``leaving``: one of them told the daemon to stop all vassals."""
+    """Carries out signals. ``leaving``: one of them told the daemon to stop all vassals.
+
+    ``unrecorded`` are the numbers of those that have no durable effect yet.
+    """
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Signals:
         self._tell = tell
         self._renew = renew
         self.leaving = False
+        self.unrecorded: list[int] = []
         self._asked = 0.0  # trio's time of that
 
     async def run(
@@ -89,10 +94,15 @@ class Signals:
             if self._daemon.paused is not None:
                 log.warning("that cannot be recorded while paused, so it waits")
             body = OperatorRequested(request=request, via=name)
-            yield lambda: self._tell(lambda _: [Draft("operator_requested", body)])
+            yield partial(self._record, number, lambda _: [Draft("operator_requested", body)])
         else:
-            stop = self._stop(name)
-            yield lambda: self._tell(stop)
+            yield partial(self._record, number, self._stop(name))
+
+    async def _record(self, number: int, effect: Callable[[Fleet], Iterable[Draft]]) -> None:
+        """Have the effect of a signal recorded."""
+        self.unrecorded.append(number)
+        await self._tell(effect)
+        self.unrecorded.remove(number)
 
     async def _upgrade(self) -> None:
         """Be replaced in place, if there is a keeper that holds the vassals meanwhile."""

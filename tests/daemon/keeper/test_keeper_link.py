@@ -215,6 +215,39 @@ def test_a_keeper_is_told_what_changed_in_the_packets_of_its_version(
     assert heard(keeper)[0] == told
 
 
+async def test_signals_are_held_before_the_daemon_leaves(
+    ends: tuple[socket.socket, KeeperLink],
+) -> None:
+    """A signal that the keeper hands on before it says so has come by then."""
+    keeper, link = ends
+    greet(keeper, link, version=4)
+    for signals in ([], [1, 23]):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, link.hold, signals)
+            said, _ = await trio.to_thread.run_sync(heard, keeper)
+            assert said == {"do": "hold", "signals": signals}
+            keeper.send(died(7, 70, 3))
+            keeper.send(b'{"say": "held"}')
+        assert link.deaths.keys() == {(7, 70)}
+
+
+@pytest.mark.parametrize("end", ["is of version 3", "takes nothing", "dies", "says nothing"])
+def test_a_daemon_does_not_wait_long_for_a_keeper_that_holds_no_signal(
+    ends: tuple[socket.socket, KeeperLink], end: str
+) -> None:
+    keeper, link = ends
+    greet(keeper, link, version=3 if end == "is of version 3" else 4)
+    while end == "takes nothing" and not link.congested:
+        link.acknowledge((7, 1))
+    if end == "dies":
+        keeper.close()
+    link.hold([])
+    assert link.died == (end == "dies")
+    if end == "is of version 3":
+        link.close()
+        assert keeper.recv(1) == b""
+
+
 @asynccontextmanager
 async def running(link: KeeperLink) -> AsyncIterator[trio.Nursery]:
     """The link attends to its keeper, until the end of the block."""

@@ -39,6 +39,24 @@ def test_other_signals_are_handed_on(emperor: Emperor) -> None:
     emperor.stop()
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGURG])
+def test_a_signal_that_comes_while_the_daemon_leaves_is_for_the_next(
+    emperor: Emperor, number: int
+) -> None:
+    emperor.start()
+    seq = emperor.last_seq()
+    emperor.send(signal.SIGUSR2)
+    while "leaving the vassals" not in emperor.log():
+        pass  # the leave is over before a pause is
+    os.kill(emperor.pid, number)
+    emperor.next_ready(seq)
+    via = signal.Signals(number).name
+    emperor.event("operator_requested", after=seq, via=via)
+    emperor.stop()
+    asked = [event.body["via"] for event in emperor.events("operator_requested")]
+    assert asked == ["SIGUSR2", via]
+
+
 def test_ctrl_c_in_a_terminal_arrives_once(emperor: Emperor) -> None:
     """Also if it is pressed before the daemon takes signals."""
     (emperor.vassals / "a.ini").write_text(SLEEPER)

@@ -136,6 +136,10 @@ NONSENSE = [
     {"do": "ack", "pid": 7},
     {"do": "ack", "pid": "7", "start": 8},
     {"do": "died", "pid": 7, "start": 8, "code": "x"},
+    {"do": "hold"},
+    {"do": "hold", "signals": 1},
+    {"do": "hold", "signals": ["1"]},
+    {"do": "hold", "signals": [[1]]},
     {"do": ["keep"], "name": "a"},
     {"say": "kept"},
 ]
@@ -210,7 +214,7 @@ anything = st.recursive(
     max_leaves=8,
 )
 orders: st.SearchStrategy[Any] = st.sampled_from(
-    ["keep", "drop", "ack", "died", "hear", "sync", "", None, 3, [], {}]
+    ["keep", "drop", "ack", "died", "hear", "hold", "sync", "", None, 3, [], {}]
 )
 few = st.integers(0, 2)
 packets = st.fixed_dictionaries(
@@ -222,6 +226,7 @@ packets = st.fixed_dictionaries(
         "code": few | anything,
         "signal": few | anything,
         "about": st.just({}) | anything,
+        "signals": st.lists(few) | anything,
     },
 )
 
