@@ -24,6 +24,7 @@ from ..core.records import LIVE, listens, vassal_columns
 from ..core.running import waiting_steps
 from ..host import threads
 from ..keeper.arguments import trial
+from ..keeper.link import TAKES_NOTHING
 from . import access, rollouts
 from .archives import Archives
 from .attention import Daemon as Troubled
@@ -62,11 +63,17 @@ _CHANGES: Final = (
 )
 
 
-class Daemon(Troubled, Orderly, Living, Protocol):
-    """The daemon as far as answers are made from it."""
+class Replaceable(Protocol):
+    """The daemon as far as its replacement depends on it."""
 
     @property
     def keeper_lives(self) -> bool: ...
+
+    def keeper_takes(self) -> bool: ...
+
+
+class Daemon(Replaceable, Troubled, Orderly, Living, Protocol):
+    """The daemon as far as answers are made from it."""
 
     @property
     def journal_path(self) -> str: ...
@@ -250,10 +257,8 @@ class RequestHandler:
         await self._daemon.record(Draft("operator_requested", body))
 
     async def _replace(self, request: Mapping[str, Any], client: Client) -> dict[str, Any]:
-        if not self._daemon.keeper_lives:
-            raise Refused("there is no keeper that could hold the vassals meanwhile")
         self._orders.check_journal()
-        await threads.run_sync(try_new_version)
+        await check_upgrade(self._daemon)
         by = await threads.run_sync(client.caller)
         await self._record("upgrade", request, by, "control")
         self._upgrade()
@@ -268,6 +273,15 @@ class RequestHandler:
         by = await threads.run_sync(client.caller)
         await self._record("upgrade", request, by, "take_over")
         return {}, self._hand_over()
+
+
+async def check_upgrade(daemon: Replaceable) -> None:
+    """See whether a daemon can be replaced in place. Raises Refused."""
+    if not daemon.keeper_lives:
+        raise Refused("there is no keeper that could hold the vassals meanwhile")
+    if not await threads.run_sync(daemon.keeper_takes):
+        raise Refused(TAKES_NOTHING)
+    await threads.run_sync(try_new_version)
 
 
 def try_new_version() -> None:

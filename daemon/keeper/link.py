@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import trio
@@ -29,6 +29,11 @@ _PATIENCE: Final = 5.0  # seconds for the keeper to say all; it has nothing else
 _SOON: Final = 1.0  # seconds that a spawn waits for a keeper that takes nothing
 _HANGUP: Final = 0  # poll(2) reports a hangup without a request for it
 _AGAIN: Final = 0.02  # seconds between tries to say what has to be said
+
+TAKES_NOTHING: Final = (
+    "the keeper takes no packets, so it would not hold all that vassals need; see whether it is"
+    " stopped (SIGCONT has it go on), and try again"
+)
 
 Identity = tuple[int, int]  # pid and start time
 
@@ -308,6 +313,24 @@ class KeeperLink:
     def _tell(self) -> None:
         self._news.set()
         self._news = trio.Event()
+
+
+class Told(Protocol):
+    """A keeper as far as a daemon that leaves depends on it."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    def deliver(self) -> bool: ...
+
+
+def finish(keeper: Told) -> None:
+    """Tell the keeper all that there is to say, before this daemon leaves to be replaced.
+
+    Blocks as long as the keeper lives and takes nothing: it could not start the next daemon either.
+    """
+    while keeper.alive and not keeper.deliver():
+        log.error("leaving waits: %s", TAKES_NOTHING)
 
 
 def _take(kept: dict[str, Kept], packet: dict[str, Any], descriptors: list[int], cut: bool) -> None:

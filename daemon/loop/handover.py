@@ -11,6 +11,7 @@ from ..control import takeover
 from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..host import failures, threads
+from ..keeper.link import TAKES_NOTHING, finish
 from . import ports
 from .input_queue import BarrierInput
 from .monitor_runner import MonitorRunner
@@ -37,19 +38,32 @@ class Handover:
         self._keeper = keeper
         self._tell = tell
         self._monitors = monitors
+        self._stays = trio.Event()  # it was to be replaced, and may not leave
 
     def may_leave(self) -> bool:
         """Whether the daemon is to be replaced, and a keeper holds the vassals meanwhile."""
         if self.renewing and not self.succeeded and not self._keeper.alive:
             log.error("not leaving to be replaced: the keeper died, and would hold no vassal")
             self.renewing = False
+            self._stays.set()
             self._monitors.stay()
         return self.renewing
 
     async def renew(self) -> None:
-        """Leave, so that the keeper starts the next daemon."""
+        """Leave, so that the keeper starts the next daemon. One that takes no packets could not."""
         await trio.sleep(_FAREWELL)
-        await self._tell(BarrierInput(self._leave))
+        # The sockets of a vassal that is started later might not get to the keeper.
+        async with self._host.no_spawns():
+            if not await threads.run_sync(self._keeper.deliver):
+                log.error("not leaving to be replaced: %s", TAKES_NOTHING)
+                return
+            self._stays = trio.Event()
+            await self._tell(BarrierInput(self._leave))
+            await self._stays.wait()
+
+    async def finish(self) -> None:
+        """Tell the keeper all that this daemon has told it since. Descriptors are still open."""
+        await threads.run_sync(finish, self._keeper)
 
     def give_way(self, nursery: trio.Nursery) -> socket.socket:
         """Hand everything over to a successor; its end of the socket over which that happens."""
@@ -65,6 +79,7 @@ class Handover:
                 if await threads.run_sync(takeover.hand_over, channel, entrusted):
                     self.succeeded = True
                     await self._tell(self._leave)  # at once: the successor waits
+                    await trio.sleep_forever()
 
     def _leave(self, fleet: Fleet) -> Iterator[Draft | None]:
         """An input: the changes that wait, and then nothing more."""

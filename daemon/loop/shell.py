@@ -210,6 +210,7 @@ class Shell:
             for _, done in asked:
                 done.set()
         if self.handover.renewing:
+            await self.handover.finish()
             log.info("leaving the vassals to the daemon that replaces this one")
             return
         stopped = Draft("daemon_stopped", Empty())

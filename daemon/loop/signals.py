@@ -9,11 +9,10 @@ from typing import Final, Protocol
 import trio
 
 from ...journal.events import DaemonStopping, DeadlinePassed, OperatorRequested, Request
-from ..control.requests import try_new_version
+from ..control.requests import Replaceable, check_upgrade
 from ..control.server import Refused
 from ..core.draft import Draft
 from ..core.fleet import Fleet
-from ..host import threads
 from . import ports
 from .systemd import Notifier
 from .turn import Tell
@@ -36,14 +35,11 @@ class Abandoned(Exception):
     """The daemon was told twice to leave and cannot record it; the text is for its user."""
 
 
-class Daemon(Protocol):
+class Daemon(Replaceable, Protocol):
     """The daemon as far as signals depend on it."""
 
     @property
     def paused(self) -> str | None: ...
-
-    @property
-    def keeper_lives(self) -> bool: ...
 
     def reopen_logs(self, asked_by: str) -> None: ...
 
@@ -106,12 +102,9 @@ class Signals:
 
     async def _upgrade(self) -> None:
         """Be replaced in place, if there is a keeper that holds the vassals meanwhile."""
-        if not self._daemon.keeper_lives:
-            log.error("SIGUSR2: there is no keeper that could hold the vassals meanwhile")
-            return
         log.info("SIGUSR2: replacing the daemon in place; vassals run on")
         try:
-            await threads.run_sync(try_new_version)
+            await check_upgrade(self._daemon)
         except Refused as refused:
             log.error("SIGUSR2: not replaced: %s", refused)
             return

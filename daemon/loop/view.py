@@ -93,6 +93,10 @@ class View:
     def keeper_lives(self) -> bool:
         return self._keeper.alive
 
+    def keeper_takes(self) -> bool:
+        """Whether the keeper takes all that there is to say to it. Blocks for 5 s at most."""
+        return self._keeper.deliver()
+
     @property
     def doubted(self) -> Mapping[str, set[str]]:
         """By source, the vassals that its last listing lacks, where the next one must agree."""

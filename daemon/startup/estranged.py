@@ -38,7 +38,7 @@ from ..core.draft import Draft
 from ..core.fleet import Fleet, to_json
 from ..host import threads
 from ..host.listeners import Listeners
-from ..keeper.link import KeeperLink
+from ..keeper.link import TAKES_NOTHING, KeeperLink
 from ..loop import daemon_log
 from ..loop.clock import Clock
 from ..loop.systemd import Notifier
@@ -252,7 +252,7 @@ class Estranged:
             self._choice.check_open()
             self._choice.make(Decision("look"))
             return
-        await threads.run_sync(try_new_version)
+        await threads.run_sync(_try_renewal, self._keeper)
         self._choice.check_open()
         self._choice.make(Decision("renew"))
 
@@ -352,6 +352,13 @@ class Estranged:
         Listeners.set_aside(self._keeper)
         said = _adoption(self.known, self.reason, decision, decision.copy.file, aside)
         return open_journal(), said
+
+
+def _try_renewal(keeper: KeeperLink) -> None:
+    """See whether the keeper could start the next daemon. Blocks; raises Refused."""
+    if not keeper.deliver():
+        raise Refused(TAKES_NOTHING)
+    try_new_version()
 
 
 async def _asked(request: Mapping[str, Any], client: Client) -> Asked:

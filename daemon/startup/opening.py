@@ -43,7 +43,7 @@ from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..core.fold import fold
 from ..host import procfs
-from ..keeper.link import KeeperLink
+from ..keeper.link import KeeperLink, finish
 from ..keeper.protocol import RENEW
 from ..loop.clock import Clock
 from ..loop.systemd import Notifier
@@ -287,7 +287,7 @@ class Opening:
             decision = trio.run(life.run, listener, self._notifier)
             self._journal = life.journal
             if decision.do == "renew" and self._keeper.alive:
-                _leave(listener, RENEW)
+                _leave(listener, RENEW, self._keeper)
             if decision.do == "give way":
                 _leave(listener, 0)
             if decision.do == "leave":
@@ -331,8 +331,13 @@ def _refuse_archive(path: str, holder: Holder) -> None:
             raise
 
 
-def _leave(listener: socket.socket, code: int) -> NoReturn:
-    """End this process. The keeper, if there is one, has the control socket as well."""
+def _leave(listener: socket.socket, code: int, renews: KeeperLink | None = None) -> NoReturn:
+    """End this process. The keeper, if there is one, has the control socket as well.
+
+    The keeper that ``renews`` it is told all before.
+    """
+    if renews is not None:
+        finish(renews)
     listener.close()
     sys.exit(code)
 

@@ -7,12 +7,12 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 import trio
-from emperord.daemon.control import takeover
+from emperord.daemon.control import requests, takeover
 from emperord.daemon.control.server import Refused
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.core.rules import RULES
 from emperord.daemon.host import threads
-from emperord.daemon.loop import recorder, signals
+from emperord.daemon.loop import recorder
 from emperord.daemon.loop.clock import Clock
 from emperord.daemon.loop.signals import Abandoned
 from emperord.daemon.loop.systemd import Notifier
@@ -239,7 +239,7 @@ def determined(seed: int) -> Iterator[None]:
     before = internals._ALLOW_DETERMINISTIC_SCHEDULING
     appending: Any = recorder
     real, every = threads.run_sync, appending.SNAPSHOT_EVERY
-    taking: Any = signals
+    taking: Any = requests
     try_new_version = taking.try_new_version
     state, disabled = internals._r.getstate(), logging.root.manager.disable
     internals._ALLOW_DETERMINISTIC_SCHEDULING = True

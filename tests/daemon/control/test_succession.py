@@ -187,6 +187,41 @@ def test_a_keeper_does_not_execute_what_does_not_start(emperor: Emperor, broken:
     assert emperor.wait() == 0
 
 
+def ask(emperor: Emperor, do: str, times: int) -> None:
+    """Make a request so many times over one connection."""
+    with socket.socket(socket.AF_UNIX) as client, client.makefile("rb") as answers:
+        client.connect(str(emperor.control))
+        for _ in range(times):
+            client.sendall(json.dumps({"do": do}).encode() + b"\n")
+            assert json.loads(answers.readline())["ok"]
+
+
+@pytest.mark.parametrize("how", ["USR2", "emperor-ctl"])
+def test_a_keeper_that_takes_nothing_has_the_upgrade_refused(emperor: Emperor, how: str) -> None:
+    """The next daemon would not get the sockets of vassals that were started since."""
+    emperor.start()
+    daemon = emperor.daemon_pid()
+    emperor.send(signal.SIGSTOP)
+    ask(emperor, "reopen", 500)  # each tells the keeper something
+    (emperor.vassals / "a.ini").write_text(SLEEPER)
+    emperor.up("a.ini")
+    if how == "USR2":
+        os.kill(daemon, signal.SIGUSR2)
+        refused = "SIGUSR2: not replaced: the keeper takes no packets"
+        emperor.until(lambda: refused in emperor.log(), "it is refused")
+    else:
+        done = emperor.ctl("upgrade")
+        assert done.returncode == 1
+        assert "the keeper takes no packets" in done.stderr
+        emperor.event("request_refused", request="upgrade")
+    assert emperor.daemons() == [daemon]
+    emperor.send(signal.SIGCONT)
+    seq = emperor.last_seq()
+    assert emperor.ctl("upgrade").returncode == 0
+    assert emperor.event("adopted", "a.ini", after=seq).body["control"] is True
+    emperor.stop()
+
+
 # Without its keeper
 
 
