@@ -127,7 +127,7 @@ class Reading:
         self._now: dict[str, _ReportedRow] = {}
         self._seen: dict[str, Seen] = {}
         self._refused: dict[str, str] = {}
-        self._is_part = False
+        self._passed_over: set[str] = set()  # names, for want of room
 
     def add(self, row: Row) -> None:
         """Take a row in."""
@@ -160,7 +160,7 @@ class Reading:
 
         The next reading is compared with this one. Raises SourceFailed.
         """
-        if self._is_part:
+        if self._passed_over:
             self._table.keep_also(self._now)
             return tuple(round_robin(self._news().values()))
         self._table.keep(self._now)
@@ -175,21 +175,23 @@ class Reading:
         return news
 
     def _add(self, name: str, row: Row) -> None:
-        if name in self._seen:
+        is_there = name in self._seen or name in self._passed_over
+        if is_there:
             self.refuse(name, _TWICE)
         is_file = self._table.files and row.config in (None, "")
         config = None if is_file else digest(content_of(row.config))
         mark = (config, row.ts, row.uid, row.gid, row.socket)
-        if name in self._seen:
+        if is_there:
             if not self._is_former(name, mark, row):
                 return
-            del self._now[name], self._seen[name]
+            self._now.pop(name, None)
+            self._seen.pop(name, None)
         told = self._before.get(name)
         # A file that may not run is looked at again: what bars it is mended without a new row.
         barred = is_file and told is not None and told.seen.spec.bar is not None
         if told is None or told.mark != mark or barred:
             if not self._table.has_room(row):
-                self._is_part = True
+                self._passed_over.add(name)
                 return
             seen = self._read_file(row) if is_file else self._understand(name, row, mark)
             told = _ReportedRow(mark, Seen(seen.spec))

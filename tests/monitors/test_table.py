@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from emperord.journal.chain import digest
 from emperord.monitors import table as table_module
-from emperord.monitors.contract import Listing, Touched
+from emperord.monitors.contract import Listing, Seen, Touched
 from emperord.monitors.options import MonitorOptions
 from emperord.monitors.polling import SourceFailed
 from emperord.monitors.rows import Row
@@ -85,6 +85,23 @@ def test_after_a_start_the_row_that_the_fleet_has_counts(
     for order in (rows, rows[::-1]):
         table = Table(MonitorOptions(), {name: known}, files=True)
         assert listed(table, *order).seen[name].spec == known
+
+
+def test_the_first_row_counts_although_it_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its user's room is used up. A row of that name by another user would have some."""
+    monkeypatch.setattr(table_module, "MOST_HELD", 1000)
+    table = Table(MonitorOptions(tyrant=True), {})
+    every = [Row(f"{n}.ini", f"{n:300}", 1, 5001, 5001) for n in range(3)]
+    every += [Row("dup.ini", "one", 1, 5001, 5001), Row("dup.ini", "two", 1, 5002, 5002)]
+    told: dict[str, Seen] = {}
+    for _ in range(5):
+        reading = table.reading()
+        reading.add_all(every)
+        found = reading.listing()
+        told.update(found.seen if isinstance(found, Listing) else {n.name: n.seen for n in found})
+        assert "dup.ini" not in told or told["dup.ini"].spec.uid == 5001
+    assert isinstance(found, Listing)
+    assert found.seen["dup.ini"].spec.uid == 5001
 
 
 def test_a_row_that_counted_so_far_may_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
