@@ -6,8 +6,8 @@ from ..daemon.cli import terminal
 from ..daemon.cli.digests import short
 from ..daemon.cli.tables import aligned
 from ..daemon.cli.vassals import hold_text
-from ..daemon.core.end_text import ago, restarts_text
-from ..daemon.core.ends import often_since, restarts
+from ..daemon.core.end_text import ago
+from ..daemon.core.ends import restarts
 from ..daemon.core.fleet import Fleet, Vassal
 from ..daemon.core.records import hold_record, listens, next_try, noted_until, phase_of
 from ..daemon.core.running import (
@@ -19,6 +19,7 @@ from ..daemon.core.running import (
     unchecked_text,
     waiting_text,
 )
+from ..daemon.core.troubles import troubles
 from ..journal.times import parse, took
 from ..monitors.names import shown
 from . import clocks
@@ -81,8 +82,7 @@ def _troubles(vassals: list[Vassal], now: int) -> Iterable[str]:
     """The vassals that are not well, as ``emperor-ctl status`` tells them, and those on hold."""
     found: dict[str, list[str]] = {}
     for vassal in vassals:
-        what, reason = _trouble(vassal, now)
-        if what is not None:
+        for what, reason in _told_of(vassal, now):
             line = f"{shown(vassal.name)}: {what}"
             found.setdefault(what, []).append(f"{line}: {shown(reason)}" if reason else line)
     for what, lines in sorted(found.items()):
@@ -91,29 +91,24 @@ def _troubles(vassals: list[Vassal], now: int) -> Iterable[str]:
             yield f"and {len(lines) - _MOST} others are {what}"
 
 
-def _trouble(vassal: Vassal, now: int) -> tuple[str | None, str | None]:
-    """Its trouble or its hold in a word, and why."""
+def _told_of(vassal: Vassal, now: int) -> Iterable[tuple[str, str | None]]:
+    """Its hold or its troubles, each in a word, and why."""
     if vassal.held:
-        hold = vassal.hold
-        open_ = "; its addresses stay open" if listens(vassal) else ""
-        if hold is None:
-            return "held", None
-        by = hold_text({"hold": hold_record(hold)}) or ""
-        return "held", f"{by.removeprefix('held ')}, for {took(max(0, now - hold.at))}{open_}"
-    if vassal.phase == "barred" and not vassal.done:
-        return "barred", vassal.reason
-    if vassal.refused is not None:
-        what = "rolled back" if vassal.refused.rolled_back else "refused"
-        return what, vassal.refused.reason
-    if vassal.phase == "throttled" and vassal.deaths:
-        return "throttled", f"death {vassal.deaths} in a row: {vassal.reason}"
-    if often_since(vassal, now) is not None and not _ended_as_ordered(vassal):
-        return "crashing", restarts_text(vassal, now)
-    if vassal.sick is not None:
-        return "unhealthy", (vassal.reason or "").removeprefix("unhealthy: ")
-    if vassal.unopened is not None:
-        return "runs its former config", vassal.unopened
-    return None, None
+        yield "held", _hold(vassal, now)
+        return
+    for what, _, reason in troubles(vassal, now):
+        if what == "unhealthy":
+            yield what, (reason or "").removeprefix("unhealthy: ")
+        elif what != "crashing" or not _ended_as_ordered(vassal):
+            yield what, reason
+
+
+def _hold(vassal: Vassal, now: int) -> str | None:
+    if vassal.hold is None:
+        return None
+    by = hold_text({"hold": hold_record(vassal.hold)}) or ""
+    open_ = "; its addresses stay open" if listens(vassal) else ""
+    return f"{by.removeprefix('held ')}, for {took(max(0, now - vassal.hold.at))}{open_}"
 
 
 def _ended_as_ordered(vassal: Vassal) -> bool:

@@ -140,8 +140,8 @@ def command(
     They are those of Monitoring Plugins. 0 OK; 1 WARNING; 2 CRITICAL: no daemon answers,
     its journal or keeper is lost, a source cannot be read. 3 UNKNOWN: a wrong command line, or this
     user may not ask. Vassals are down that are barred, throttled after a death, or hang at their
-    start. A RANGE is that of Monitoring Plugins: 10 alerts above 10, 5:10 outside of these, @5:10
-    inside.
+    start or reload. A RANGE is that of Monitoring Plugins: 10 alerts above 10, 5:10 outside of
+    these, @5:10 inside.
     """
     begun = time.monotonic()
     try:

@@ -14,9 +14,9 @@ from typing import Any, Final, Protocol
 
 from ...journal.events import Event
 from ...journal.times import rfc3339
-from ..core import budget, ends
-from ..core.end_text import restarts_text
+from ..core import budget
 from ..core.fleet import Fleet, Vassal
+from ..core.troubles import troubles
 from ..host import altered
 
 # The values of ``what``, in the order in which they are told.
@@ -29,6 +29,8 @@ KINDS: Final = (
     "left process", "no cgroup", "no limits",
 )  # fmt: skip
 _WELL: Final = ("accepting", "ready", "reloading", "stopping", "queued", "listening")
+# Phases whose reasons say how it came to them. That of one that is up may be a trouble.
+_UNDER_WAY: Final = ("stopping", "queued", "listening")
 KEEPER_DIED: Final = "nothing outlives this daemon until emperor is started once more"
 # After one of these events the text is that of its source again, or the vassal is gone.
 _TEXT_GIVEN: Final = (
@@ -201,30 +203,15 @@ def _is_well(vassal: Vassal) -> bool:
     """Whether nothing can be told of it. Of most vassals this holds, so it is to be quick."""
     if vassal.died or vassal.refused is not None or vassal.sick is not None:
         return False
+    if vassal.reason is not None and vassal.phase not in _UNDER_WAY:
+        return False
     return vassal.phase in _WELL
 
 
 def _of_vassal(vassal: Vassal, status: str | None, now: int) -> Iterator[dict[str, Any]]:
-    first = ends.often_since(vassal, now)
-    since, reason = vassal.since, vassal.reason
-    if vassal.done:
-        return  # its work is over, as it wanted
-    if vassal.phase == "barred":
-        yield _entry("barred", since, reason, vassal.name)
-    elif vassal.refused is not None:
-        what = "rolled back" if vassal.refused.rolled_back else "refused"
-        yield _entry(what, vassal.refused.at, vassal.refused.reason, vassal.name)
-    elif vassal.phase == "throttled" and vassal.deaths:
-        times = f"death {vassal.deaths} in a row"
-        yield _entry("throttled", since, f"{times}: {reason}" if reason else times, vassal.name)
-    elif first is not None and vassal.phase not in ("held", "stopping"):
-        yield _entry("crashing", first, restarts_text(vassal, now), vassal.name)
-    elif vassal.phase == "held" and vassal.unopened is not None:
-        yield _entry("not listening", since, vassal.unopened, vassal.name)
-    elif vassal.phase == "starting" and vassal.deadline is None:
-        yield _entry("hanging", since, _with_status(reason, status), vassal.name)
-    elif vassal.sick is not None:
-        yield _entry("unhealthy", vassal.sick, reason, vassal.name)
+    for what, since, reason in troubles(vassal, now):
+        told = _with_status(reason, status) if what == "hanging" else reason
+        yield _entry(what, since, told, vassal.name)
 
 
 def _with_status(reason: str | None, status: str | None) -> str | None:

@@ -43,6 +43,7 @@ from .steps import (
     order,
     seconds,
 )
+from .telling import UNCONFIRMED
 
 
 def note_spawned(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
@@ -289,7 +290,7 @@ def start_timed_out(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions
     if not vassal.speaks and vassal.running is not None and rules.holds(fleet, rules.LOADED):
         vassal.loaded = vassal.running.config  # it got its signal, and confirms nothing
     says = tells(vassal) or vassal.reason == RELOADS
-    reason = "has not said that it accepts" if says else None
+    reason = UNCONFIRMED if says else None
     arrive(fleet, vassal, event, actions, reason)
 
 

@@ -36,6 +36,7 @@ from .replacement import NOT_REPLACED
 from .rollout import Closed, Rollout, Turn
 from .starts import bar_reason
 from .steps import Actions, mercy, seconds
+from .telling import UNCONFIRMED
 
 Row = Mapping[str, Callable[[Fleet, Vassal, Event, Actions], None]]
 
@@ -328,7 +329,7 @@ def _verdict_up(vassal: Vassal, turn: Turn) -> str | None:
     if turn.attempt is None or vassal.phase == "accepting":
         return ""  # its change waits for its next start, or it has told that it accepts
     if tells(vassal) and not vassal.slot:
-        return vassal.reason or "has not said that it accepts"
+        return vassal.reason or UNCONFIRMED
     return None
 
 

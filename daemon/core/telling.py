@@ -1,6 +1,11 @@
 """Whether a process can tell that it is up, or another one tells it in its place."""
 
+from typing import Final
+
 from .fleet import Vassal
+
+# The reason of one that is taken for ready because its time for a start or a reload is over.
+UNCONFIRMED: Final = "has not said that it accepts"
 
 
 def tells(vassal: Vassal) -> bool:

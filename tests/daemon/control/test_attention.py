@@ -174,6 +174,17 @@ WANTING: dict[str, tuple[list[str], list[tuple[str, str, str | None]]]] = {
         [*UP[:3], "spawned a.ini", "deadline a.ini"],
         [("hanging", "a.ini", "slow to start")],
     ),
+    "a reload hangs": (
+        [*UP, "operator reload a.ini", "deadline a.ini"],
+        [("hanging", "a.ini", "has not said that it accepts")],
+    ),
+    "refused, and down": (
+        [*UP, "changed a.ini preflight=x", "refused a.ini reason=bad", "exited a.ini code=1"],
+        [
+            ("refused", "a.ini", "bad"),
+            ("throttled", "a.ini", "death 1 in a row: exit code 1"),
+        ],
+    ),
     "held": ([*UP, "operator stop a.ini", "exited a.ini code=0"], []),
 }
 
@@ -200,6 +211,21 @@ def test_what_wants_attention(
     for each in found:
         assert each["monitor"] is None
         assert re.fullmatch(r"2023-11-14T.*Z", each["since"])
+
+
+def test_an_address_of_a_change_that_cannot_be_had_wants_attention() -> None:
+    """The vassal is up, so only this tells that its deploy did not happen. It has no time."""
+    script = Watched()
+    for line in (*UP, "changed a.ini listen=:81", "unopened a.ini reason=taken"):
+        script.feed(line)
+    (found,) = attention(Daemon(script.fleet, script.recent), script.now)
+    assert found == {
+        "what": "refused",
+        "vassal": "a.ini",
+        "monitor": None,
+        "since": None,
+        "reason": "its change waits: taken",
+    }
 
 
 def test_what_is_about_the_daemon_and_its_sources() -> None:
