@@ -17,6 +17,7 @@ from ..core.actions import Action
 from ..core.fleet import Fleet, Hold, Vassal
 from ..core.reloads import tells
 from ..core.replacement import NOT_REPLACED
+from ..core.troubles import reload_hangs
 from .pauses import paused_advice
 
 Goal = Literal[
@@ -100,8 +101,13 @@ def _unknown(name: str, goal: Goal) -> Verdict | None:
 
 
 def _state(fleet: Fleet, vassal: Vassal, goal: Goal, now: int) -> Verdict | None:
-    """Whether it is up, or accepts. A throttled one will try again, so it is waited for."""
+    """Whether it is up, or accepts. A throttled one will try again, so it is waited for.
+
+    So is one whose reload hangs, as one whose start does.
+    """
     phase = vassal.phase
+    if reload_hangs(vassal):
+        return _ended(fleet, vassal)
     if phase == "accepting" or (phase == "ready" and goal == "up"):
         return None if _unsettled(vassal, now) else Verdict(phase)
     if phase == "ready" and not tells(vassal):

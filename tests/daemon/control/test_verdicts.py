@@ -111,8 +111,19 @@ VERDICTS: dict[str, tuple[str, Goal, Verdict | None]] = {
         Verdict("stopping", f"a.ini is stopping: {stopped_by(7)}", True),
     ),
     "it is up": (UP, "up", Verdict("accepting")),
-    "it is up, and was not confirmed": (
-        f"{UP}; operator reload a.ini; deadline a.ini",
+    "its reload hangs": (f"{UP}; operator reload a.ini; deadline a.ini", "up", UNDER_WAY),
+    "its reload hung, and is over": (
+        f"{UP}; operator reload a.ini; deadline a.ini; accepting a.ini",
+        "up",
+        Verdict("accepting"),
+    ),
+    "it is held while its reload hangs": (
+        f"{UP}; operator reload a.ini; deadline a.ini; operator stop a.ini",
+        "up",
+        Verdict("stopping", f"a.ini is stopping: {stopped_by(8)}", True),
+    ),
+    "it has no worker before its first client": (
+        f"{READY}; ready a.ini; deadline a.ini",
         "up",
         Verdict("ready"),
     ),
