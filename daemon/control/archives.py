@@ -45,6 +45,7 @@ _PAUSE: Final = 0.05  # seconds between two steps, in which events are recorded
 _TEXTS: Final = 50  # config texts that are removed in a step
 _PAGES: Final = 250  # of the file that are given back to the disk in a step
 _READERS: Final = 2.0  # seconds for which the file waits for readers before it becomes smaller
+_LONGEST_TIME: Final = 200  # characters
 _AGAIN_BY_HAND: Final = (
     "The archive is there and whole, and the journal has all later events: ask again, and it is"
     " gone on with"
@@ -293,6 +294,8 @@ def _path(given: object, *, needed: bool) -> str | None:
 def _moment(given: object) -> str:
     if not isinstance(given, str):
         raise Refused("before: a time or @SEQ is needed")
+    if len(given) > _LONGEST_TIME:
+        raise Refused(f"before: a time has {_LONGEST_TIME} characters at most")
     try:
         moment(given)
     except (ValueError, OverflowError) as error:

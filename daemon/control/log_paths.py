@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from ..core.fleet import Fleet
 from ..host import threads
-from .choosing import not_one
+from .choosing import checked, not_one
 from .server import Refused
 
 
@@ -27,8 +27,9 @@ async def log(daemon: Daemon, request: Mapping[str, Any]) -> dict[str, Any]:
     name = request.get("name")
     if not isinstance(name, str):
         raise Refused("name: the name of a vassal is needed")
-    path, known = daemon.log_of(name), list(daemon.fleet.vassals)
-    if name in known:
+    known = list(daemon.fleet.vassals)
+    path = daemon.log_of(checked(name))
+    if name in daemon.fleet.vassals:
         return {"log": path, "there": True}
     if path is None or not await threads.run_sync(_exists, path):
         raise Refused(await threads.run_sync(not_one, known, name))

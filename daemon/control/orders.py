@@ -22,7 +22,7 @@ from ..core.kept_open import can_listen
 from ..core.reloads import way_to_reload
 from ..host import threads
 from .caller import Caller
-from .choosing import Chosen, choose, is_of_many, names_others, not_one, unknown
+from .choosing import Chosen, checked, choose, is_of_many, names_others, not_one, unknown
 from .first_look import FirstLook
 from .pauses import NOT_RECORDED, paused_advice
 from .refusals import Refusals, reason_of
@@ -143,10 +143,7 @@ class Orders:
 
     async def named(self, request: Mapping[str, Any]) -> Vassal:
         """The one vassal that a request is about. Raises Refused."""
-        name = request.get("name")
-        if not isinstance(name, str):
-            raise Refused("name: the name of a vassal is needed")
-        vassals = self._daemon.fleet.vassals
+        name, vassals = _name(request), self._daemon.fleet.vassals
         if name not in vassals:
             raise Refused(await threads.run_sync(not_one, list(vassals), name))
         return vassals[name]
@@ -168,7 +165,8 @@ class Orders:
         if refused is not None:
             raise Refused(refused)
         if records:
-            await self._daemon.record(_draft(do, request, by, vassal.name))
+            body = _body(do, request, by)
+            await self._daemon.record(Draft("operator_requested", body, None, vassal.name))
         if request.get("wait") is True:
             return await self._wait_for_one(vassal.name, do, timeout, client)
         return {"phase": self._phase(vassal.name)}
@@ -177,7 +175,7 @@ class Orders:
         """Wait for vassals, without a request for a change."""
         goal, timeout = _goal(request), timeout_of(request)
         if not is_of_many(request):
-            return await self._wait_for_one(str(request.get("name")), goal, timeout, client)
+            return await self._wait_for_one(_name(request), goal, timeout, client)
         timeout = await self._know_all(request, timeout, client)
         # A vassal may be forgotten since it was asked about, or be named by its source soon.
         chosen = await choose(self._daemon.fleet.vassals, request, strangers=True)
@@ -282,11 +280,12 @@ class Orders:
     ) -> list[str]:
         """Record the requests, some at a time; the vassals that are asked now."""
         recorded: list[str] = []
+        keep, body = keeps_listening(do, request), _body(do, request, by)
         for first in range(0, len(names), _AT_ONCE):
             part = names[first : first + _AT_ONCE]
             vassals = [v for name in part if (v := self._daemon.fleet.vassals.get(name))]
-            keep = keeps_listening(do, request)
-            drafts = [_draft(do, request, by, v.name) for v in vassals if plan(do, v, keep)[0]]
+            asked = [vassal.name for vassal in vassals if plan(do, vassal, keep)[0]]
+            drafts = [Draft("operator_requested", body, None, name) for name in asked]
             try:
                 if drafts:
                     await self._daemon.record(*drafts)
@@ -352,15 +351,15 @@ async def last_lines(daemon: Daemon, name: str, phase: str) -> list[str]:
     return (await threads.run_sync(daemon.last_lines, name)).splitlines()
 
 
-def _draft(do: Verb, request: Mapping[str, Any], by: Caller, vassal: str) -> Draft:
-    body = OperatorRequested(
+def _body(do: Verb, request: Mapping[str, Any], by: Caller) -> OperatorRequested:
+    """The body of the events of a request, which all of its vassals share."""
+    return OperatorRequested(
         request=do,
         via="control",
         reason=reason_of(request),
         keep_listening=keeps_listening(do, request),
         **by.fields,
     )
-    return Draft("operator_requested", body, None, vassal)
 
 
 def keeps_listening(do: Verb, request: Mapping[str, Any]) -> bool:
@@ -371,6 +370,14 @@ def keeps_listening(do: Verb, request: Mapping[str, Any]) -> bool:
     if keep and do != "stop":
         raise Refused(f"keep_listening: a {do} has no such field, only a stop")
     return keep
+
+
+def _name(request: Mapping[str, Any]) -> str:
+    """The one name in a request. Raises Refused."""
+    name = request.get("name")
+    if not isinstance(name, str):
+        raise Refused("name: the name of a vassal is needed")
+    return checked(name)
 
 
 def _only_name(request: Mapping[str, Any]) -> object:

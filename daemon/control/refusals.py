@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from ...journal.events import RequestRefused
 from ...journal.leaky_bucket import Bucket
-from ...monitors.names import shown
 from ..core.draft import Draft
 from .caller import Caller
+from .told import told
 
 _AT_ONCE: Final = 60  # refusals of one user that are recorded; then one a minute
 _RATE: Final = 1 / 60
@@ -35,10 +35,9 @@ class Refusals:
             self._others[uid] = self._others.get(uid, 0) + 1
             return None
         bucket.fill(1, now)
-        named = _named(request)
         body = RequestRefused(
-            request=shown(str(request.get("do")))[:_LONGEST],
-            name=shown(named)[:_LONGEST],
+            request=told(request.get("do"), _LONGEST),
+            name=told(_named(request), _LONGEST),
             error=error[:_LONGEST],
             via="control",
             reason=reason_of(request),
@@ -52,14 +51,14 @@ def _named(request: Mapping[str, Any]) -> str:
     """The names in a request: of a vassal, of several, or of a file."""
     names = request.get("names")
     if isinstance(names, list):
-        return " ".join(map(str, names[:_LONGEST]))
+        return " ".join(told(name, _LONGEST) for name in names[:_LONGEST])
     if request.get("all") is True:
         return "--all"
     named = request.get("name", request.get("file"))
-    return "" if named is None else str(named)
+    return "" if named is None else told(named, _LONGEST)
 
 
 def reason_of(request: Mapping[str, Any]) -> str:
     """The reason that a client gave for its request, as it is recorded."""
-    told = request.get("reason")
-    return shown(told)[:LONGEST_REASON] if isinstance(told, str) else ""
+    reason = request.get("reason")
+    return told(reason, LONGEST_REASON) if isinstance(reason, str) else ""

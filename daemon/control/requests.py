@@ -42,12 +42,14 @@ from .rollbacks import Rollbacks
 from .server import PROTOCOL, Answered, Client, Failed, Refused
 from .shared_answer import SharedAnswer
 from .stories import why
+from .told import told
 
 _TRIAL: Final = 20.0  # seconds for a new version to see whether it would start
 _USAGE: Final = "\nError: "  # of click, before an error of usage
 _LONGEST: Final = 4096  # characters of an error that are told
 _EXPLANATIONS: Final = 4  # at once
 _FIELDS: Final = (*vassal_columns(), *LIVE)
+_MOST_FIELDS: Final = 1000  # of one request: a later client may know others
 # Refused ones are recorded. That of another emperor, to take over, is no operator's.
 _LOOKS: Final = ("status", "list", "show", "explain", "why", "log", "rollout")
 _FILES: Final = ("archive", "backup")
@@ -198,7 +200,7 @@ class RequestHandler:
             *_FILES,
         )
         known = ", ".join(asked)
-        raise Refused(f"there is no {shown(str(do))[:40]!r}; ask one of {known}")
+        raise Refused(f"there is no {told(do, 40)!r}; ask one of {known}")
 
     def _status(self) -> dict[str, Any]:
         fleet = self._daemon.fleet
@@ -230,11 +232,10 @@ class RequestHandler:
         """All vassals. Those of ``names`` alone, where each of these is the name of one.
 
         Of the ``fields`` that are asked for, those count that a record has. A later client may ask
-        for others.
+        for others. Raises Refused for too many.
         """
         names, vassals = request.get("names"), self._daemon.fleet.vassals
-        asked = request.get("fields")
-        fields = tuple(each for each in _FIELDS if isinstance(asked, list) and each in asked)
+        fields = _fields(request.get("fields"))
         if (
             isinstance(names, list)
             and 0 < len(names) <= MOST
@@ -282,6 +283,16 @@ async def check_upgrade(daemon: Replaceable) -> None:
     if not await threads.run_sync(daemon.keeper_takes):
         raise Refused(TAKES_NOTHING)
     await threads.run_sync(try_new_version)
+
+
+def _fields(asked: object) -> tuple[str, ...]:
+    """The fields that are asked for and that a record has, in its order. Raises Refused."""
+    if not isinstance(asked, list):
+        return ()
+    if len(asked) > _MOST_FIELDS:
+        raise Refused(f"fields: {_MOST_FIELDS} at most")
+    wanted = {each for each in asked if isinstance(each, str)}
+    return tuple(each for each in _FIELDS if each in wanted)
 
 
 def try_new_version() -> None:

@@ -29,6 +29,7 @@ from .choosing import choose
 from .orders import Daemon, Outcomes, check_journal, timeout_of
 from .refusals import reason_of
 from .server import Client, Refused
+from .told import told
 from .waiting import Goal, Verdict
 
 _NUMBER: Final = re.compile(r"@?([0-9]{1,11})", re.ASCII)
@@ -103,7 +104,7 @@ class Rollbacks:
         by: Caller,
     ) -> tuple[dict[str, Draft], list[tuple[str, str]]]:  # fmt: skip
         """The requests to record, by vassal, and the reasons of those that are refused."""
-        told = {"via": "control", "reason": reason_of(request), **by.fields}
+        asked_by = {"via": "control", "reason": reason_of(request), **by.fields}
         drafts: dict[str, Draft] = {}
         refused: list[tuple[str, str]] = []
         found: dict[str, _Found | str] = {}
@@ -116,13 +117,13 @@ class Rollbacks:
             vassal = self._daemon.fleet.vassals.get(name)
             if cancel:
                 why = _not_cancelled(name, vassal)
-                body = OperatorRequested(request="cancel_rollback", **told)
+                body = OperatorRequested(request="cancel_rollback", **asked_by)
             else:
                 one = found.get(name, "it is forgotten: its source has it no longer")
                 why = one if isinstance(one, str) else _not_now(self._daemon.fleet, vassal, one)
                 if isinstance(one, _Found):
                     body = OperatorRequested(
-                        request="rollback", back_to=one.spec, deploy=one.seq, **told
+                        request="rollback", back_to=one.spec, deploy=one.seq, **asked_by
                     )
             if why is not None:
                 refused.append((name, f"{shown(name)}: {why}"))
@@ -178,15 +179,15 @@ class Rollbacks:
         return "forgotten" if vassal is None else vassal.phase
 
 
-def _to(told: object) -> str | None:
+def _to(given: object) -> str | None:
     """The number or the digest of a request. Raises Refused."""
-    if told is None:
+    if given is None:
         return None
-    if isinstance(told, str) and _NUMBER.fullmatch(told):
-        return told
-    if isinstance(told, str) and _DIGEST.fullmatch(told.lower()):
-        return told.lower()
-    text = shown(str(told))[:_LONGEST]
+    if isinstance(given, str) and _NUMBER.fullmatch(given):
+        return given
+    if isinstance(given, str) and _DIGEST.fullmatch(given.lower()):
+        return given.lower()
+    text = told(given, _LONGEST)
     raise Refused(f"to: {text!r} is neither the number of an event nor 6 to 64 digits of a digest")
 
 

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, Final, Literal, Protocol, get_args
 
 from ...journal.events import OperatorRequested
-from ...monitors.names import shown
 from ...monitors.short_names import short_names
 from ..core.draft import Draft
 from ..core.fleet import Fleet
@@ -17,8 +16,10 @@ from ..core.rollout_text import closed_record, rollout_record
 from ..host import threads
 from .refusals import reason_of
 from .server import Client, Refused
+from .told import told
 
 Change = Literal["rollout_continue", "rollout_abort"]
+_LONGEST: Final = 300  # characters of a wrong source that are told
 CHANGES: Final[tuple[Change, ...]] = get_args(Change)
 
 
@@ -81,4 +82,4 @@ def _source(fleet: Fleet, request: Mapping[str, Any]) -> str | None:
     for url in {*fleet.monitors, *(each.monitor for each in fleet.rollouts.values())}:
         if given in (url, names.get(url)):
             return url
-    raise Refused(f"{shown(given)} is none of the daemon's sources")
+    raise Refused(f"{told(given, _LONGEST)} is none of the daemon's sources")

@@ -49,6 +49,7 @@ PROTOCOL: Final = 2  # the version of requests and answers; 1 knew no requests a
 LONGEST: Final = 524_288  # bytes of a request: 2,000 names of 254 bytes
 _IDLE: Final = 300.0  # seconds that a client may say nothing
 _MOST_WAITING: Final = 1024  # clients that wait for a vassal, beside those
+_AT_ONCE: Final = 100  # lines that are made in one step of the event loop
 _LOOK: Final = 2.0  # seconds between looks whether a client is there that waits
 T = TypeVar("T")
 log = logging.getLogger("emperor")
@@ -92,8 +93,13 @@ class Client:
         return self._placed
 
     async def tell(self, *answers: dict[str, Any]) -> None:
-        """Send lines before the answer. Raises trio.BrokenResourceError for a client that left."""
-        await self.send(b"".join(escapes.encode(each) + b"\n" for each in answers))
+        """Send lines before the answer. Raises trio.BrokenResourceError for a client that left.
+
+        Other tasks have their turns between some lines and the next: to escape them takes time.
+        """
+        for first in range(0, len(answers), _AT_ONCE):
+            some = answers[first : first + _AT_ONCE]
+            await self.send(b"".join(escapes.encode(each) + b"\n" for each in some))
         self.is_idle(False)
 
     async def send(self, lines: bytes) -> None:

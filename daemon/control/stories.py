@@ -28,10 +28,10 @@ _one_at_a_time: Final = trio.CapacityLimiter(1)
 async def why(journal: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """The answer: ``lines``, or with ``"json": true`` the ``story``. Raises Refused."""
     names = request.get("names", [request.get("name")])
+    if isinstance(names, list) and not 0 < len(names) <= _MOST:
+        raise Refused(f"names: 1 to {_MOST}")
     if not isinstance(names, list) or not all(map(_is_name, names)):
         raise Refused("name: a text is needed, or names: a list of texts")
-    if not 0 < len(names) <= _MOST:
-        raise Refused(f"names: 1 to {_MOST}")
     told = request.get("json") is True
     return await threads.run_sync(_tell, journal, names, told, limiter=_one_at_a_time)
 

@@ -26,13 +26,13 @@ import trio
 from ...journal import chain
 from ...journal.events import JournalAdopted
 from ...journal.store import Head, Journal, Snapshot
-from ...monitors.names import shown
 from ..control import access, takeover
 from ..control import server as control
 from ..control.caller import Caller
 from ..control.refusals import reason_of
 from ..control.requests import try_new_version
 from ..control.server import Client, Refused
+from ..control.told import told
 from ..core.actions import recorded
 from ..core.draft import Draft
 from ..core.fleet import Fleet, to_json
@@ -301,7 +301,7 @@ class Estranged:
     async def restore(self, file: object, asked: Asked) -> dict[str, Any]:
         """Go on with a copy of the journal that was lost. Raises Refused."""
         if not isinstance(file, str) or not os.path.isabs(file):
-            raise Refused(f"{shown(str(file))[:300]}: give the whole path of a copy")
+            raise Refused(f"{told(file, 300)}: give the whole path of a copy")
         async with self._choice.one:
             self._choice.check_open()
             verified = await threads.run_sync(restoring.verify, file, self.path, self.known)
