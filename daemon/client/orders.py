@@ -114,11 +114,18 @@ class Orders:
         time.sleep(_AGAIN)
         if do != "wait" and not pending:
             return {"ok": True}
-        again = {"do": "wait", "names": pending, "for": do} if do != "wait" else self._request
+        again = self._request
+        if do != "wait":
+            again = {"do": "wait", "names": pending, "for": self._goal}
         try:
             return self._follow({**again, "timeout": left}, left + _GRACE)
         except NoDaemon:
             return None  # the keeper starts one later
+
+    @property
+    def _goal(self) -> str:
+        """The outcome to wait for. A cancelled rollback has the wanted config tried again."""
+        return "retry" if self._request.get("cancel") is True else str(self._request["do"])
 
     @property
     def pending(self) -> list[str]:

@@ -27,6 +27,7 @@ STATES: Final = ("up", "accepting", "gone", "held")
 MOST: Final = 200_000  # vassals that all clients together may wait for
 _UP: Final = ("ready", "accepting", "listening")
 _REPLACING: Final = ("reload", "retry", "rollback")  # goals that a replacement may be the way to
+_NOT_BACK: Final = "its rollback was cancelled meanwhile, or its source changed it"
 # A program cannot say that it is up. It counts as started when it has run for so long, as it does
 # for supervisord (startsecs): one that is misconfigured has ended by then.
 _SETTLED: Final = 1_000_000_000  # nanoseconds
@@ -70,6 +71,8 @@ def verdict(fleet: Fleet, name: str, goal: Goal, now: int) -> Verdict | None:
     if goal in STATES:
         return _state(fleet, vassal, goal, now)
     phase, reason = vassal.phase, vassal.reason
+    if goal == "rollback" and not _goes_back(vassal):
+        return _is(vassal, _NOT_BACK, overtaken=True)
     if vassal.check is not None:
         return _ended(fleet, vassal)  # its preflight runs
     if vassal.candidate is not None and vassal.candidate.is_tried and goal in _REPLACING:
@@ -90,6 +93,13 @@ def verdict(fleet: Fleet, name: str, goal: Goal, now: int) -> Verdict | None:
     if phase in ("barred", "throttled"):
         return _is(vassal, reason)
     return _ended(fleet, vassal)
+
+
+def _goes_back(vassal: Vassal) -> bool:
+    """Whether a former config is its target. One that failed beside the old instance was tried."""
+    if vassal.refused is not None and vassal.refused.rolled_back:
+        return True
+    return (vassal.reason or "").startswith(NOT_REPLACED)
 
 
 def _unknown(name: str, goal: Goal) -> Verdict | None:

@@ -14,6 +14,10 @@ PROGRAM = "daemon started; daemon ready; added a.ini command=x; spawned a.ini"
 ON_DEMAND = "daemon started; daemon ready; added a.ini socket=:80"
 READY = "daemon started; daemon ready; added a.ini; spawned a.ini"
 MOVES = f"{UP}; changed a.ini listen=:81"
+TWICE = f"{UP}; changed a.ini ts=2; accepting a.ini"
+BACK = "operator rollback a.ini ts=1; exited a.ini"
+CANCELLED = "operator cancel_rollback a.ini"
+NOT_BACK = "its rollback was cancelled meanwhile, or its source changed it"
 UNDER_WAY = None
 
 # A history, what was asked, and what its client is told.
@@ -160,6 +164,33 @@ VERDICTS: dict[str, tuple[str, Goal, Verdict | None]] = {
         f"{PROGRAM}; at +1s; operator reload a.ini; deadline a.ini",
         "reload",
         Verdict("ready"),
+    ),
+    "it goes back": (f"{TWICE}; {BACK}", "rollback", UNDER_WAY),
+    "it has gone back": (f"{TWICE}; {BACK}; accepting a.ini", "rollback", Verdict("accepting")),
+    "its rollback was cancelled": (
+        f"{TWICE}; {BACK}; accepting a.ini; {CANCELLED}; exited a.ini; accepting a.ini",
+        "rollback",
+        Verdict("accepting", f"a.ini is accepting: {NOT_BACK}", True),
+    ),
+    "its rollback was cancelled while it went back": (
+        f"{TWICE}; {BACK}; {CANCELLED}",
+        "rollback",
+        Verdict("stopping", f"a.ini is stopping: {NOT_BACK}", True),
+    ),
+    "its source has a third config": (
+        f"{TWICE}; {BACK}; accepting a.ini; changed a.ini ts=3; exited a.ini; accepting a.ini",
+        "rollback",
+        Verdict("accepting", f"a.ini is accepting: {NOT_BACK}", True),
+    ),
+    "its source has a third config, which is checked": (
+        f"{TWICE}; {BACK}; accepting a.ini; changed a.ini ts=3 preflight=check",
+        "rollback",
+        Verdict("accepting", f"a.ini is accepting: {NOT_BACK}", True),
+    ),
+    "its rollback is cancelled": (
+        f"{TWICE}; {BACK}; accepting a.ini; {CANCELLED}; exited a.ini; accepting a.ini",
+        "retry",
+        Verdict("accepting"),
     ),
     "its new address is being opened": (f"{MOVES}; operator restart a.ini", "restart", UNDER_WAY),
     "its new address cannot be had": (
