@@ -23,6 +23,9 @@ class JsonLines(LogLines):
         """Say of which part of the log the next lines are; None where they are followed."""
         self._parts[name] = part
 
+    def _end_line(self) -> None:
+        """Each object has its own line."""
+
     def _write(self, name: str, text: bytes) -> None:
         part = self._parts.get(name)
         at = rfc3339(time.time_ns()) if part is None else None

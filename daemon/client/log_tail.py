@@ -16,10 +16,11 @@ _MOST: Final = 64 << 20  # of an older part that are looked through
 
 
 class _File:
-    """One file of a log, and how far it was read."""
+    """One file of a log, and how far it was read. ``number`` counts the files of the log."""
 
-    def __init__(self, part: LogPart, at: int) -> None:
+    def __init__(self, part: LogPart, at: int, number: int) -> None:
         self.part = part
+        self.number = number
         self.at = at
         self.mark = part.read(max(0, at - _MARK), min(at, _MARK))
 
@@ -69,13 +70,19 @@ class Tail:
         """``part`` was read up to ``at``; without one, all that there is is new."""
         self.trouble: OSError | None = None
         self._path = path
-        self._files = [] if part is None else [_File(part, at)]
+        self._files = [] if part is None else [_File(part, at, 0)]
+        self._number = 0  # of the file that was opened last
 
-    def news(self) -> Iterator[bytes]:
-        """The bytes that are new since the last look."""
+    def news(self) -> Iterator[tuple[int, bytes]]:
+        """The bytes that are new since the last look, each with the number of their file.
+
+        Bytes of a file that is cut have the same number as those behind the cut, because a line may
+        reach over it. The file that was read before has the number 0.
+        """
         self._look()
         for each in self._files:
-            yield from each.news(self._path)
+            for block in each.news(self._path):
+                yield each.number, block
 
     def _look(self) -> None:
         """Open the file that has the log's name now, if it is another one than before."""
@@ -90,6 +97,7 @@ class Tail:
             self.trouble = error
             return
         self.trouble = None
-        self._files.append(_File(part, 0))
+        self._number += 1
+        self._files.append(_File(part, 0, self._number))
         if len(self._files) > 2:
             self._files.pop(0).part.close()

@@ -156,8 +156,8 @@ class _Logs:
         while self._tails:
             begun = time.monotonic()
             for name, tail in self._tails.items():
-                for block in tail.news():
-                    self._out.add(name, block)
+                for file, block in tail.news():
+                    self._out.add(name, block, file)
                 if tail.trouble is not None:
                     self._refused(name, tail.trouble)
             self._out.flush()
