@@ -75,6 +75,33 @@ def test_a_reload_of_uwsgi_is_over_when_it_accepts(emperor: Emperor, tmp_path: P
     emperor.stop()
 
 
+def test_a_reload_of_uwsgi_that_hangs_is_told(make_emperor: MakeEmperor, tmp_path: Path) -> None:
+    """Its application waits at its import, so no client is served. The vassal is *ready* then."""
+    emperor = make_emperor("--start-patience", "2")
+    app = Application(tmp_path)
+    (emperor.vassals / "app.ini").write_text(app.config("hello"))
+    emperor.start()
+    emperor.phase("app.ini", "accepting")
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    code = app.module.read_text()
+    app.module.write_text(f"open({str(gate)!r}).close()\n{code}")
+    unsaid = "app.ini: has not said that it accepts"
+    failed, out, error = said(emperor.ctl("reload", "app.ini"))
+    assert (failed, out, error.splitlines()[0]) == (1, "", f"emperor-ctl: {unsaid}")
+    status = emperor.ctl("status", "--json")
+    assert status.returncode == 3
+    [trouble] = json.loads(status.stdout)["attention"]
+    assert (trouble["what"], trouble["vassal"]) == ("hanging", "app.ini")
+    assert emperor.ctl("check", "-c", "0").returncode == 2
+    late, _, error = said(emperor.ctl("wait", "app.ini", "--timeout", "300ms"))
+    assert (late, "app.ini is still ready after 0.3 s (has not said" in error) == (1, True)
+    gate.write_text("")
+    assert said(emperor.ctl("wait", "app.ini")) == (0, "app.ini: now accepting\n", "")
+    assert emperor.ctl("status").returncode == 0
+    emperor.stop()
+
+
 FAILING = {
     "it dies": (shell("echo first; echo no database; exit 3"), "throttled: exit code 3", True),
     "it cannot be executed": (program("/nowhere/program"), "barred: ", False),
