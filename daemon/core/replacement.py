@@ -331,9 +331,17 @@ def review(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
         inherit(fleet, vassal, event)
 
 
+def _is_restart(vassal: Vassal, event: Event) -> bool:
+    """Whether an operator asks for a restart of this vassal, or of all.
+
+    One of another vassal may give this one its turn in a rollout, and so start its new instance.
+    """
+    asked = event.kind == "operator_requested" and getattr(event.body, "request", "") == "restart"
+    return asked and event.vassal in (None, vassal.name)
+
+
 def _unwanted(fleet: Fleet, vassal: Vassal, candidate: Candidate, event: Event) -> str | None:
     """Why a candidate is not to take over any more."""
-    request = getattr(event.body, "request", None)
     by_policy = (candidate.own_user, candidate.user) != (fleet.policy.tyrant, fleet.policy.user)
     if not vassal.wanted:
         return "its vassal was removed"
@@ -343,7 +351,7 @@ def _unwanted(fleet: Fleet, vassal: Vassal, candidate: Candidate, event: Event) 
         return "the daemon stops"
     if vassal.failed is not None:
         return vassal.failed
-    if event.kind == "operator_requested" and request == "restart":
+    if _is_restart(vassal, event):
         return "an operator asked for a restart"
     if by_policy or bar_reason(candidate.running, fleet.policy, vassal.monitor) is not None:
         return "it may not run by the present options"

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import TypedDict
 
+from ..core import budget
 from ..core.attempts import candidate_of
 from ..core.fleet import Fleet
 from .clock import Clock
-from .over_budget import over_budget
 
 
 class Questions(TypedDict):
@@ -18,4 +18,7 @@ class Questions(TypedDict):
 
 def questions(fleet: Fleet, clock: Clock) -> Questions:
     """The questions, answered by this fleet."""
-    return {"is_over": over_budget(fleet, clock), "is_tried": candidate_of(fleet)}
+    return {
+        "is_over": lambda vassal: budget.is_vassal_over(fleet, vassal, clock.now()),
+        "is_tried": candidate_of(fleet),
+    }

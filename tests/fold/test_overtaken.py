@@ -125,3 +125,16 @@ def test_a_new_instance_that_a_new_daemon_cannot_hear_is_tried_again() -> None:
         "accepting a.ini"
     )
     assert orders(script, "exited a.ini attempt=2") == ["spawn a.ini #4 with c2"]
+
+
+def test_a_restart_of_another_vassal_ends_no_new_instance() -> None:
+    """Its event is the one that gives this vassal its turn in a rollout."""
+    script = play(
+        f"{ROLLOUT}; added y.ini command=y; spawned y.ini; added c.ini command=c canary=yes;"
+        f"spawned c.ini; added x.ini inline=yes {OLD}; accepting x.ini;"
+        f"changed x.ini ts=2 inline=yes {OLD} env=x; at +4s"
+    )
+    assert orders(script, "operator restart y.ini") == ["stop y.ini #1", "spawn x.ini #2 with c2"]
+    candidate = script.fleet.vassals["x.ini"].candidate
+    assert candidate is not None
+    assert candidate.phase == "starting"
