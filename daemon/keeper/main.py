@@ -271,6 +271,7 @@ class Keeper:
             stdio.reopen((lambda _: None) if self._daemon else log)  # the daemon says why it cannot
         if number == signal.SIGUSR2 and not self._daemon:
             self._restarts.at_once()  # an operator has mended what kept the daemon from its start
+            return  # that one is of the installed version, and need not be replaced
         if number in _STOPS:
             self._held_back.tell()
             self._restarts.stop(number)
