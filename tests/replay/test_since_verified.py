@@ -118,7 +118,8 @@ def archive(path: Path, seq: int) -> None:
             (seq,),
         )
         db.execute("DELETE FROM snapshot WHERE seq < ?", (seq,))
-        db.execute("DELETE FROM event WHERE seq <= ?", (seq,))
+        for table in ("event", "deploy"):
+            db.execute(f"DELETE FROM {table} WHERE seq <= ?", (seq,))
 
 
 def test_the_rest_of_a_journal(tmp_path: Path, mark: Path, work: Folded) -> None:

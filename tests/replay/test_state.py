@@ -274,7 +274,9 @@ def behind(path: str, seq: int) -> None:
             " WHERE name = 'anchor'",
             (seq,),
         )
-        db.execute("DELETE FROM event WHERE seq <= ?", (seq,))
+        db.execute("DELETE FROM snapshot WHERE seq < ?", (seq,))
+        for table in ("event", "deploy"):
+            db.execute(f"DELETE FROM {table} WHERE seq <= ?", (seq,))
 
 
 def test_a_file_that_does_not_begin_with_the_first_event(long: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from emperord.daemon.control.stats import place
 from support.ports import free_port
-from support.vassals import SLEEPER
+from support.vassals import SLEEPER, program
 from support.waiting import until
 
 from ..conftest import MakeDaemon, MakeEmperor
@@ -104,7 +104,7 @@ def test_clients_that_do_not_read_hold_nothing(make_daemon: MakeDaemon, tmp_path
     daemon = make_daemon("--stats", path)
     # A document that does not fit the buffers of a socket.
     for number in range(300):
-        (daemon.vassals / f"{number}-{'x' * 200}.ini").write_text(BROKEN)
+        (daemon.vassals / f"{number}-{'x' * 200}.ini").write_text(program("/nowhere"))
     daemon.start()
     until(lambda: os.path.exists(path), "it listens")
     with connected(path) as first, connected(path) as second:

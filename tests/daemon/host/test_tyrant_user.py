@@ -312,7 +312,9 @@ def test_a_link_in_place_of_a_log_is_not_followed(tyrant: TyrantDaemon, tmp_path
     (tyrant.logs / "a.ini.log").symlink_to(precious)
     tyrant.put("a.ini", shell("echo x; exec sleep 1000"))
     tyrant.start()
-    tyrant.phase("a.ini", "barred")
+    failed = tyrant.event("spawn_failed", "a.ini")
+    assert failed.body["fault"] == "resources"
+    assert "its log cannot be opened" in failed.body["reason"]
     assert precious.read_text() == "precious"
     assert precious.stat().st_uid == 0
     tyrant.stop()
