@@ -1,8 +1,9 @@
 """The daemon leaves with its vassals running: to the one of the next version, or to a successor."""
 
+import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 import trio
@@ -19,6 +20,7 @@ from .turn import Tell
 
 log = logging.getLogger("emperor")
 
+_LONGEST_START: Final = 10.0  # seconds for a start of a vassal that is under way
 _FAREWELL: Final = 0.1  # seconds for the answer to the client that asked for the upgrade
 
 
@@ -53,7 +55,9 @@ class Handover:
         """Leave, so that the keeper starts the next daemon. One that takes no packets could not."""
         await trio.sleep(_FAREWELL)
         # The sockets of a vassal that is started later might not get to the keeper.
-        async with self._host.no_spawns():
+        async with self._no_spawns() as may_leave:
+            if not may_leave:
+                return
             if not await threads.run_sync(self._keeper.deliver):
                 log.error("not leaving to be replaced: %s", TAKES_NOTHING)
                 return
@@ -74,12 +78,26 @@ class Handover:
     async def hand_over(self, channel: socket.socket) -> None:
         """Hand everything over to the successor at the other end; leave when it has it."""
         with channel:
-            async with self._host.no_spawns():
+            async with self._no_spawns() as may_leave:
                 entrusted = dict(self._keeper.entrusted)
-                if await threads.run_sync(takeover.hand_over, channel, entrusted):
+                if may_leave and await threads.run_sync(takeover.hand_over, channel, entrusted):
                     self.succeeded = True
                     await self._tell(self._leave)  # at once: the successor waits
                     await trio.sleep_forever()
+
+    @contextlib.asynccontextmanager
+    async def _no_spawns(self) -> AsyncIterator[bool]:
+        """While in this context, no vassal is being started; False where a start hangs."""
+        async with contextlib.AsyncExitStack() as held:
+            with trio.move_on_after(_LONGEST_START) as waiting:
+                await held.enter_async_context(self._host.no_spawns())
+            if waiting.cancelled_caught:
+                log.error(
+                    "not leaving to be replaced: the start of a vassal has hung for %g s; see"
+                    " whether the file system of its program or log answers",
+                    _LONGEST_START,
+                )
+            yield not waiting.cancelled_caught
 
     def _leave(self, fleet: Fleet) -> Iterator[Draft | None]:
         """An input: the changes that wait, and then nothing more."""

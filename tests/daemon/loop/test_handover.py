@@ -1,5 +1,7 @@
 """The leave of a daemon that is to be replaced, without a keeper and a host."""
 
+import socket
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -66,6 +68,25 @@ async def test_no_vassal_is_started_while_the_daemon_leaves() -> None:
         assert world.stayed
         async with world.spawns:
             nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("successor", [False, True], ids=["an upgrade", "a takeover"])
+def test_a_start_that_hangs_keeps_the_daemon_here(
+    successor: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise it would leave at any later time, without a client that waits for it."""
+    world = World()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    leave = partial(world.handover.hand_over, ours) if successor else world.handover.renew
+
+    async def main() -> None:
+        async with world.spawns, trio.open_nursery() as nursery:
+            nursery.start_soon(leave)
+
+    with ours, theirs:
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert not world.handover.may_leave()
+    assert "the start of a vassal has hung for 10 s" in caplog.text
 
 
 async def test_the_last_packets_are_told_whatever_time_it_takes() -> None:
