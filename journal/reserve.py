@@ -26,6 +26,7 @@ from .errors import JournalPaused
 from .log_folding import LogFolding
 from .quantities import size_text
 from .store import Journal, Snapshot
+from .texts import Texts
 
 STEP: Final = 1 << 20  # bytes that are given up at a time
 _BETWEEN: Final = 60.0  # seconds between two tries to make the file
@@ -157,6 +158,11 @@ class Reserved:
     def log(self) -> LogFolding:
         """Of the journal."""
         return self._journal.log
+
+    @property
+    def texts(self) -> Texts:
+        """Of the journal."""
+        return self._journal.texts
 
     def is_whole(self) -> bool:
         """As ``Journal.is_whole``."""

@@ -1,6 +1,6 @@
 """``state``: the fleet as it stood."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ..daemon.cli import terminal
 from ..daemon.cli.digests import short
@@ -19,7 +19,7 @@ from ..daemon.core.running import (
     unchecked_text,
     waiting_text,
 )
-from ..daemon.core.troubles import troubles
+from ..daemon.core.troubles import Cheap, troubles
 from ..journal.times import parse, took
 from ..monitors.names import shown
 from . import clocks
@@ -35,8 +35,10 @@ _FEW = (0, 1, 2, 3, 5, 10)
 _MOST = 10  # vassals that are named above the table
 
 
-def lines(fleet: Fleet, names: Collection[str] | None = None) -> Iterable[str]:
-    """A fleet for people, or some of its vassals."""
+def lines(
+    fleet: Fleet, names: Collection[str] | None, content: Callable[[str], bytes | None]
+) -> Iterable[str]:
+    """A fleet for people, or some of its vassals. ``content`` gives a config by its digest."""
     if not fleet.seq:
         yield "before the first event: no vassals"
         return
@@ -48,7 +50,7 @@ def lines(fleet: Fleet, names: Collection[str] | None = None) -> Iterable[str]:
         since = clocks.in_line(outage.since)
         yield f"cannot be read since {since}: {shown(url)}: {shown(outage.reason)}"
     yield from _behind(vassals)
-    yield from _troubles(vassals, fleet.at)
+    yield from _troubles(vassals, fleet.at, Cheap(content))
     if vassals:
         line, sources = in_line(fleet), Sources.of_fleet(fleet)
         rows = [_cells(vassal, fleet, line, sources) for vassal in vassals]
@@ -78,11 +80,11 @@ def _behind(vassals: list[Vassal]) -> Iterable[str]:
         yield f"{told}; {waiting}" if waiting else told
 
 
-def _troubles(vassals: list[Vassal], now: int) -> Iterable[str]:
+def _troubles(vassals: list[Vassal], now: int, is_cheap: Cheap) -> Iterable[str]:
     """The vassals that are not well, as ``emperor-ctl status`` tells them, and those on hold."""
     found: dict[str, list[str]] = {}
     for vassal in vassals:
-        for what, reason in _told_of(vassal, now):
+        for what, reason in _told_of(vassal, now, is_cheap):
             line = f"{shown(vassal.name)}: {what}"
             found.setdefault(what, []).append(f"{line}: {shown(reason)}" if reason else line)
     for what, lines in sorted(found.items()):
@@ -91,12 +93,12 @@ def _troubles(vassals: list[Vassal], now: int) -> Iterable[str]:
             yield f"and {len(lines) - _MOST} others are {what}"
 
 
-def _told_of(vassal: Vassal, now: int) -> Iterable[tuple[str, str | None]]:
+def _told_of(vassal: Vassal, now: int, is_cheap: Cheap) -> Iterable[tuple[str, str | None]]:
     """Its hold or its troubles, each in a word, and why."""
     if vassal.held:
         yield "held", _hold(vassal, now)
         return
-    for what, _, reason in troubles(vassal, now):
+    for what, _, reason in troubles(vassal, now, is_cheap):
         if what == "unhealthy":
             yield what, (reason or "").removeprefix("unhealthy: ")
         elif what != "crashing" or not _ended_as_ordered(vassal):

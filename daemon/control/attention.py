@@ -9,7 +9,7 @@ their text.
 place in the order.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Any, Final, Protocol
 
 from ...journal.events import Event
@@ -82,6 +82,8 @@ class Daemon(Protocol):
 
     def status_of(self, vassal: str) -> str | None: ...
 
+    def is_cheap(self, vassal: Vassal) -> bool: ...
+
     def cgroup_troubles(self) -> Mapping[str, str]: ...
 
     def witness_trouble(self) -> tuple[int | None, str] | None: ...
@@ -122,7 +124,7 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
     vassals = daemon.fleet.vassals
     without_text = daemon.altered | daemon.recent.without_text
     for name in sorted(name for name, each in vassals.items() if not _is_well(each)):
-        found += _of_vassal(vassals[name], daemon.status_of(name), now)
+        found += _of_vassal(vassals[name], daemon.status_of(name), now, daemon.is_cheap)
     for name in sorted(without_text & vassals.keys()):
         reason = f"{altered.NOT_THERE}; {altered.advice(vassals[name].monitor)}"
         found.append(_entry("text altered", None, reason, name))
@@ -208,8 +210,10 @@ def _is_well(vassal: Vassal) -> bool:
     return vassal.phase in _WELL
 
 
-def _of_vassal(vassal: Vassal, status: str | None, now: int) -> Iterator[dict[str, Any]]:
-    for what, since, reason in troubles(vassal, now):
+def _of_vassal(
+    vassal: Vassal, status: str | None, now: int, is_cheap: Callable[[Vassal], bool]
+) -> Iterator[dict[str, Any]]:
+    for what, since, reason in troubles(vassal, now, is_cheap):
         told = _with_status(reason, status) if what == "hanging" else reason
         yield _entry(what, since, told, vassal.name)
 

@@ -69,6 +69,8 @@ class Daemon(Protocol):
 
     def now(self) -> int: ...
 
+    def is_cheap(self, vassal: Vassal) -> bool: ...
+
     def last_lines(self, vassal: str) -> str: ...
 
     def record(self, *drafts: Draft) -> Awaitable[None]: ...
@@ -261,9 +263,9 @@ class Orders:
             if vassal is None:
                 continue
             records, reason = plan(do, vassal, keep)
-            is_there = not records and verdict(fleet, name, do, now) is not None
+            known = None if records else verdict(fleet, name, do, now, self._daemon.is_cheap)
             # One whose work is over is started by its name alone.
-            if reason is not None or is_there or (records and vassal.done):
+            if reason is not None or known is not None or (records and vassal.done):
                 left[vassal.phase] += 1
             else:
                 names.append(name)

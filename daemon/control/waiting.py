@@ -58,8 +58,12 @@ class Daemon(Protocol):
 
     def now(self) -> int: ...
 
+    def is_cheap(self, vassal: Vassal) -> bool: ...
 
-def verdict(fleet: Fleet, name: str, goal: Goal, now: int) -> Verdict | None:
+
+def verdict(
+    fleet: Fleet, name: str, goal: Goal, now: int, is_cheap: Callable[[Vassal], bool]
+) -> Verdict | None:
     """Whether a vassal has come to what was asked; None while it is on its way."""
     vassal = fleet.vassals.get(name)
     if vassal is None:
@@ -69,7 +73,7 @@ def verdict(fleet: Fleet, name: str, goal: Goal, now: int) -> Verdict | None:
     if goal in ("gone", "held"):
         return Verdict("held") if goal == vassal.phase else None
     if goal in STATES:
-        return _state(fleet, vassal, goal, now)
+        return _state(fleet, vassal, goal, now, is_cheap)
     phase, reason = vassal.phase, vassal.reason
     if goal == "rollback" and not _goes_back(vassal):
         return _is(vassal, _NOT_BACK, overtaken=True)
@@ -110,13 +114,15 @@ def _unknown(name: str, goal: Goal) -> Verdict | None:
     return Verdict("forgotten", f"{name} is forgotten: its source has it no longer")
 
 
-def _state(fleet: Fleet, vassal: Vassal, goal: Goal, now: int) -> Verdict | None:
+def _state(
+    fleet: Fleet, vassal: Vassal, goal: Goal, now: int, is_cheap: Callable[[Vassal], bool]
+) -> Verdict | None:
     """Whether it is up, or accepts. A throttled one will try again, so it is waited for.
 
     So is one whose reload hangs, as one whose start does.
     """
     phase = vassal.phase
-    if reload_hangs(vassal):
+    if reload_hangs(vassal, is_cheap):
         return _ended(fleet, vassal)
     if phase == "accepting" or (phase == "ready" and goal == "up"):
         return None if _unsettled(vassal, now) else Verdict(phase)
@@ -247,7 +253,7 @@ class Waiting:
         advice = "" if paused is None else paused_advice(paused)
         for name in watch.take():
             watch.settling.pop(name, None)
-            known = verdict(fleet, name, goal, now)
+            known = verdict(fleet, name, goal, now, self._daemon.is_cheap)
             vassal = fleet.vassals.get(name)
             if known is None and paused is not None:
                 phase = "forgotten" if vassal is None else vassal.phase

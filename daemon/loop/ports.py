@@ -91,11 +91,20 @@ class Journal(Protocol):
     @property
     def log(self) -> "Log": ...
 
+    @property
+    def texts(self) -> "Texts": ...
+
     def is_whole(self) -> bool: ...
 
     def troubles(self) -> Mapping[str, str]: ...
 
     def time_of(self, seq: int) -> int: ...
+
+
+class Texts(Protocol):
+    """The config texts of a journal."""
+
+    def content(self, digest: str) -> bytes | None: ...
 
 
 class Kept(Protocol):

@@ -79,6 +79,10 @@ class Recorder:
         """The journal's."""
         return self._journal.path
 
+    def content(self, digest: str) -> bytes | None:
+        """The config text with this digest, if the journal has it."""
+        return self._journal.texts.content(digest)
+
     async def commit(self, turn: Turn) -> None:
         """Return when the turn is durable, or given up and something else can be recorded."""
         contents = self._contents()

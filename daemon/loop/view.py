@@ -18,6 +18,7 @@ from ..core.actions import Action
 from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..core.running import waiting_text
+from ..core.troubles import Cheap
 from ..keeper import stdio
 from . import beside, daemon_log, jumps, ports
 from .clock import Clock
@@ -59,6 +60,7 @@ class View:
         self._host = host
         self._keeper = keeper
         self.witness = witness
+        self.is_cheap = Cheap(recorder.content)
         self.archives: Archives | None = None
         # By name: since when a service beside the fleet does not work, and why.
         self.services: Callable[[], Mapping[str, tuple[int | None, str]]] = dict

@@ -1,6 +1,7 @@
 """``state``: the fleet as it stood."""
 
 from contextlib import suppress
+from functools import partial
 
 import click
 
@@ -10,6 +11,7 @@ from ...daemon.cli.name_arguments import vassals_of
 from ...daemon.cli.tables import formatted, listing, write
 from ...daemon.core.fleet import Fleet
 from ...daemon.core.records import fleet_record, vassal_columns
+from ...journal.errors import Damaged
 from ...journal.reading import Reader
 from ...journal.times import Moment, moment
 from .. import state, state_diff
@@ -54,9 +56,16 @@ def command(
         old = fleet_at(reader, moment_of(reader, since, None), full)
         _print_diff(old, fleet, names, form)
     elif form == "short":
-        print_lines(state.lines(fleet, names))
+        print_lines(state.lines(fleet, names, partial(_content, reader)))
     else:
         _print_records(fleet, names, form)
+
+
+def _content(reader: Reader, digest: str) -> bytes | None:
+    """A config text, if it is there and is what was recorded."""
+    with suppress(Damaged):
+        return reader.config_text(digest)
+    return None
 
 
 def _second_moment(words: tuple[str, ...]) -> tuple[Moment | None, tuple[str, ...]]:

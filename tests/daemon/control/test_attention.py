@@ -13,7 +13,7 @@ from emperord.daemon.client.format import as_text
 from emperord.daemon.client.status import brief
 from emperord.daemon.control.attention import KINDS, Recent, attention
 from emperord.daemon.core.actions import Action
-from emperord.daemon.core.fleet import Fleet
+from emperord.daemon.core.fleet import Fleet, Vassal
 from fold.script import Script
 from support.kept import Emperor
 from support.vassals import SLEEPER, program, shell
@@ -66,6 +66,9 @@ class Daemon:
 
     def status_of(self, vassal: str) -> str | None:
         return self.statuses.get(vassal)
+
+    def is_cheap(self, _: Vassal) -> bool:
+        return False
 
     def strays(self) -> list[str]:
         return self.strayed

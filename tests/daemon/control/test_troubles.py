@@ -1,7 +1,8 @@
 """The troubles of one vassal: that of its process is never hidden by a change that was refused."""
 
 import pytest
-from emperord.daemon.core.troubles import troubles
+from emperord.daemon.control.waiting import Verdict, verdict
+from emperord.daemon.core.troubles import Cheap, troubles
 from fold.script import play
 
 READY = "daemon started; daemon ready"
@@ -78,5 +79,43 @@ TROUBLES: dict[str, tuple[str, list[tuple[str, str | None]]]] = {
 @pytest.mark.parametrize(("history", "told"), TROUBLES.values(), ids=TROUBLES)
 def test_troubles_of_a_vassal(history: str, told: list[tuple[str, str | None]]) -> None:
     script = play(history)
-    found = troubles(script.fleet.vassals["a.ini"], script.now)
+    found = troubles(script.fleet.vassals["a.ini"], script.now, lambda _: False)
     assert [(each.what, each.reason) for each in found] == told
+
+
+CONFIGS = {
+    "ini": (b"[uwsgi]\ncheap = true\nidle = 60\n", True),
+    "ini, without a value": (b"[uwsgi]\ncheap\n", True),
+    "yaml": (b"uwsgi:\n  cheap: 1\n", True),
+    "xml": (b"<uwsgi><cheap/></uwsgi>", True),
+    "json": (b'{"uwsgi": {"cheap": true}}', True),
+    "cheaper": (b"[uwsgi]\ncheaper = 2\ncheaper-algo = spare\n", False),
+    "another word": (b"[uwsgi]\nstats = /run/very-cheap.sock\n", False),
+    "it is not there any more": (None, False),
+}
+
+
+@pytest.mark.parametrize(("text", "is_cheap"), CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize(
+    "history",
+    [f"{UP}; {RELOAD_HANGS}", f"{NOTIFIES}; reloads a.ini; deadline a.ini"],
+    ids=["uWSGI", "a program"],
+)
+def test_uwsgi_with_cheap_says_nothing_before_its_first_client(
+    text: bytes | None, is_cheap: bool, history: str
+) -> None:
+    asked: list[str] = []
+
+    def content(digest: str) -> bytes | None:
+        asked.append(digest)
+        return text
+
+    script, cheap = play(history), Cheap(content)
+    vassal = script.fleet.vassals["a.ini"]
+    is_well = is_cheap and vassal.speaks
+    for _ in range(2):
+        found = [each.what for each in troubles(vassal, script.now, cheap)]
+        assert found == ([] if is_well else ["hanging"])
+    state = verdict(script.fleet, "a.ini", "up", script.now, cheap)
+    assert state == (Verdict("ready") if is_well else None)
+    assert asked == (["c1"] if vassal.speaks else [])

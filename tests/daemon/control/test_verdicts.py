@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import trio
 from emperord.daemon.control.waiting import Goal, Verdict, Waiting, verdict
-from emperord.daemon.core.fleet import Fleet
+from emperord.daemon.core.fleet import Fleet, Vassal
 from fold.script import play
 
 UP = "daemon started; daemon ready; added a.ini; spawned a.ini; accepting a.ini"
@@ -204,7 +204,7 @@ VERDICTS: dict[str, tuple[str, Goal, Verdict | None]] = {
 @pytest.mark.parametrize(("history", "goal", "told"), VERDICTS.values(), ids=VERDICTS)
 def test_what_a_client_is_told(history: str, goal: Goal, told: Verdict | None) -> None:
     script = play(history)
-    assert verdict(script.fleet, "a.ini", goal, script.now) == told
+    assert verdict(script.fleet, "a.ini", goal, script.now, lambda _: False) == told
 
 
 @dataclass
@@ -213,6 +213,9 @@ class Daemon:
 
     fleet: Fleet
     paused: str | None = None
+
+    def is_cheap(self, _: Vassal) -> bool:
+        return False
 
     def now(self) -> int:
         return self.fleet.at
