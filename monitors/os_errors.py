@@ -5,6 +5,8 @@ import errno
 import os
 from typing import Final
 
+from .resolving import TooManyComponents
+
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _NEEDED: Final = 4  # descriptors at most that a look at one directory has open at once
 
@@ -13,6 +15,8 @@ def error_text(error: OSError) -> str:
     """The system's reason, without the path it may hold."""
     if error.errno is None:
         return str(error)
+    if isinstance(error, TooManyComponents):
+        return str(error.strerror)
     # Those of the resolver are negative, and mean nothing to the system.
     return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
 

@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 from . import names
 from .path_owners import PathWalker, WalkedPath
 from .private_groups import MEMBERS
-from .resolving import HOPS, PROC, LeadsIntoProc, file_system
+from .resolving import PROC, Components, LeadsIntoProc, file_system
 from .writers import Writer, writers
 
 _NOGROUP: Final = 65534  # of a user of whom only root's group is seen
@@ -191,10 +191,9 @@ def _walk(at: str, path: str, passed: list[str] | None = None) -> tuple[list[str
     """
     passed = [] if passed is None else passed
     passed.append(at)
-    ahead = [*reversed(path.split("/"))]
-    hops = 0
+    ahead = Components(path)
     while ahead:
-        part = ahead.pop()
+        part = ahead.take()
         if part in ("", "."):
             continue
         if part == "..":
@@ -211,12 +210,9 @@ def _walk(at: str, path: str, passed: list[str] | None = None) -> tuple[list[str
             continue
         if _is_of_proc(here):
             raise LeadsIntoProc(path)
-        hops += 1
-        if hops > HOPS:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        ahead.follow(target)
         if target.startswith("/"):
             at = "/"
-        ahead.extend(reversed(target.split("/")))
     return passed, at
 
 

@@ -7,14 +7,13 @@ component from that moment on. That holds for components that were passed alread
 is read, and for the one that the vassal opens later.
 """
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from .private_groups import MEMBERS, Members, NotKnown
-from .resolving import HOPS, PROC, LeadsIntoProc, component, file_system
+from .resolving import PROC, Components, LeadsIntoProc, component, file_system
 from .writers import Writer, writers
 
 _PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -69,7 +68,7 @@ class PathWalker:
     def walk(self, path: str) -> WalkedPath:
         """The way to what is at an absolute path, the end included.
 
-        Raises OSError, LeadsIntoProc, NotKnown.
+        Raises OSError, LeadsIntoProc, TooManyComponents, NotKnown.
         """
         return tuple(self.steps(path))
 
@@ -106,12 +105,12 @@ class PathWalker:
 
 def _walk(path: str, members: Members) -> Iterator[Step]:
     """Each step, as it is passed. Two descriptors are open at most, however long the way is."""
-    ahead = [*reversed(path.split("/"))]
-    at, here, hops = "/", os.open("/", _PATH), 0
+    ahead = Components(path)
+    at, here = "/", os.open("/", _PATH)
     try:
         yield _opened(at, here, members)
         while ahead:
-            part = ahead.pop()
+            part = ahead.take()
             if part in ("", "."):
                 continue
             path_there = os.path.dirname(at) if part == ".." else os.path.join(at, part)
@@ -122,11 +121,10 @@ def _walk(path: str, members: Members) -> Iterator[Step]:
                 if not stat.S_ISLNK(step.mode):
                     at, here, there = path_there, there, here
                     continue
-                hops += 1
-                target = _target(there, path, hops)
+                target = _target(there, path)
             finally:
                 os.close(there)
-            ahead.extend(reversed(target.split("/")))
+            ahead.follow(target)
             if target.startswith("/"):
                 root = os.open("/", _PATH)
                 os.close(here)
@@ -135,12 +133,10 @@ def _walk(path: str, members: Members) -> Iterator[Step]:
         os.close(here)
 
 
-def _target(link: int, path: str, hops: int) -> str:
-    """Where a symlink leads; it is the ``hops``-th one on the path. Raises OSError."""
+def _target(link: int, path: str) -> str:
+    """Where a symlink on the path leads. Raises LeadsIntoProc, OSError."""
     if file_system(link) == PROC:
         raise LeadsIntoProc(path)
-    if hops > HOPS:
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
     return os.readlink("", dir_fd=link)
 
 

@@ -16,6 +16,7 @@ from typing import Final
 NO_SYMLINKS: Final = 0x04  # RESOLVE_NO_SYMLINKS
 PROC: Final = 0x9FA0  # PROC_SUPER_MAGIC
 HOPS: Final = 40  # symlinks on one path, as the kernel
+COMPONENTS: Final = 256  # of one path, with those of its symlinks; few real ones have 50
 
 _PATH: Final = os.O_PATH | os.O_CLOEXEC
 # The size of f_type, the first field of struct statfs.
@@ -31,6 +32,45 @@ class LeadsIntoProc(OSError):
 
     def __init__(self, path: str) -> None:
         super().__init__(errno.ELOOP, "a symlink leads into /proc", path)
+
+
+class TooManyComponents(OSError):
+    """A path, with the symlinks on it, has more components than are followed."""
+
+    def __init__(self, path: str) -> None:
+        reason = f"it has more than {COMPONENTS} components, with those of its symlinks"
+        super().__init__(errno.ENAMETOOLONG, reason, path)
+
+
+class Components:
+    """The components of a path that are still to be passed, with those of symlinks on it.
+
+    The kernel allows 40 symlinks of 4 KiB each on a path, so 80,000 components. A user could have
+    each walk take seconds with them. The truth value says whether any component is left.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.hops = 0  # symlinks that were followed
+        self._path = path
+        self._ahead = [*reversed(path.split("/"))]
+        self._passed = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._ahead)
+
+    def take(self) -> str:
+        """The next component; it may be empty. Raises TooManyComponents."""
+        self._passed += 1
+        if self._passed > COMPONENTS:
+            raise TooManyComponents(self._path)
+        return self._ahead.pop()
+
+    def follow(self, target: str) -> None:
+        """The component that was taken is a symlink to this target. Raises OSError (ELOOP)."""
+        self.hops += 1
+        if self.hops > HOPS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), self._path)
+        self._ahead.extend(reversed(target.split("/")))
 
 
 def openat2(path: str, at: int | None, flags: int, resolve: int) -> int:
@@ -58,7 +98,8 @@ def openat2(path: str, at: int | None, flags: int, resolve: int) -> int:
 def open_outside_proc(path: str, at: int | None, *, follow: bool = True) -> int:
     """An O_PATH descriptor of what a path leads to, over no symlink into procfs.
 
-    Without ``follow``, a symlink at the end is opened itself. Raises LeadsIntoProc, OSError.
+    Without ``follow``, a symlink at the end is opened itself. Raises LeadsIntoProc,
+    TooManyComponents, OSError.
     """
     try:  # the usual case, and the quick one
         return openat2(path, at, _PATH | (0 if follow else os.O_NOFOLLOW), NO_SYMLINKS)
@@ -73,13 +114,12 @@ def open_outside_proc(path: str, at: int | None, *, follow: bool = True) -> int:
 def _step_by_step(path: str, at: int | None, *, follow: bool) -> int:
     """Follow each component by itself, to see the file system that a symlink leads into."""
     here = os.open("/" if path.startswith("/") else ".", _PATH, dir_fd=at)
-    ahead = [*reversed(path.split("/"))]
-    hops = 0
+    ahead = Components(path)
     try:
         while ahead:
-            there = component(ahead.pop() or ".", here, more=bool(ahead))
+            there = component(ahead.take() or ".", here, more=bool(ahead))
             linked = stat.S_ISLNK(os.fstat(there).st_mode) and bool(ahead or follow)
-            if (hops or linked) and file_system(there) == PROC:
+            if (ahead.hops or linked) and file_system(there) == PROC:
                 os.close(there)
                 raise LeadsIntoProc(path)
             if not linked:
@@ -87,13 +127,10 @@ def _step_by_step(path: str, at: int | None, *, follow: bool) -> int:
                 os.close(there)
                 continue
             try:
-                hops += 1
-                if hops > HOPS:
-                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
                 target = os.readlink("", dir_fd=there)
             finally:
                 os.close(there)
-            ahead.extend(reversed(target.split("/")))
+            ahead.follow(target)
             if target.startswith("/"):
                 os.close(here)
                 here = os.open("/", _PATH)

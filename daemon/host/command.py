@@ -25,6 +25,7 @@ from .confinement import NONE, Confinement
 from .procfs import IDENTITY, MARK
 from .users import User
 
+SEARCHED: Final = 32  # directories of a PATH that are looked at before a start
 _LOADERS: Final = {
     ".xml": "--xml",
     ".ini": "--ini",
@@ -320,6 +321,8 @@ def check_program(
 
     It is looked for on the PATH ``search``; None: on that which vassals get from the daemon.
     In tyrant mode the tenant names the program, so the tenant's rights decide what is told of it.
+    If the first ``SEARCHED`` directories of a longer PATH lack the program, nothing is raised. Its
+    process searches the others, because other starts wait for this look.
     """
     paths = [name]
     if "/" not in name:  # as execvp(3)
@@ -328,7 +331,7 @@ def check_program(
     at = os.open(cwd or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     obstacle = errno.ENOENT
     try:
-        for path in paths:
+        for path in paths[:SEARCHED]:
             found = _obstacle(path, at, tenant)
             if found == 0:
                 return
@@ -336,6 +339,8 @@ def check_program(
                 obstacle = found
     finally:
         os.close(at)
+    if len(paths) > SEARCHED:
+        return
     raise OSError(obstacle, os.strerror(obstacle), name)
 
 

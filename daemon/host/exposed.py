@@ -12,6 +12,7 @@ from ...journal.events import Spec
 from ...journal.policy import Policy
 from ...monitors import working_directory
 from ...monitors.names import shown
+from ...monitors.os_errors import error_text
 from ...monitors.ownership import exposure
 from ...monitors.private_groups import NotKnown
 from . import option_files
@@ -37,7 +38,7 @@ def _flaw(path: str, uid: int) -> str | None:
     except NotKnown as error:
         return f"{shown(path)}: {error}"
     except OSError as error:
-        return f"its config cannot be looked at: {shown(path)}: {os.strerror(error.errno or 0)}"
+        return f"its config cannot be looked at: {shown(path)}: {error_text(error)}"
 
 
 def exposed_now(spec: Spec, policy: Policy) -> str | None:

@@ -4,9 +4,9 @@ import errno
 import os
 from typing import Final
 
+from ..resolving import COMPONENTS, HOPS
 from .file_state import Key, Step
 
-HOPS: Final = 40  # symlinks on one path, as the kernel
 GONE: Final = (errno.ENOENT, errno.ENOTDIR)
 NO_OWNER: Final = -1  # instead of a uid: of a name that is not there, or cannot be looked at
 
@@ -33,12 +33,14 @@ def trail(directory: str, name: str) -> tuple[Step, ...]:
     """Every place where a change makes the path ``directory/name`` lead to something else.
 
     Those are the symlinks on the way and the last step: the target, or the first thing missing.
+    The steps of a path with too many symlinks or components are not all told.
     """
     steps: list[Step] = []
     ahead = [part for part in reversed(name.split("/")) if part not in ("", ".")]
     at = directory
-    hops = 0
-    while ahead:
+    hops = passed = 0
+    while ahead and passed < COMPONENTS:
+        passed += 1
         part = ahead.pop()
         here = os.path.join(at, part)
         try:
