@@ -11,10 +11,11 @@ import os
 import re
 import stat
 import threading
+from collections.abc import Callable
 from typing import BinaryIO, Final
 
 from . import older_parts
-from .older_parts import UNHELD, keep_end
+from .older_parts import PATIENT, UNHELD, keep_end
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -27,18 +28,24 @@ class LogRotation:
         self._keep = keep
         self._one_by_one = threading.Lock()  # a start begins a log, and a look cuts others
 
-    def bound(self, path: str) -> bool:
-        """Cut a log if it is over the limit; True if it was. Raises OSError."""
+    def bound(self, path: str, flags: int = UNHELD) -> bool:
+        """Cut a log if it is over the limit; True if it was.
+
+        Raises OSError: BlockingIOError if its owner has a lease on it, unless ``flags`` are
+        ``PATIENT``. With those it waits for the end of the lease, 45 s at most.
+        """
         try:
             status = os.stat(path)
         except FileNotFoundError:
             return False
-        size = status.st_size
         if not older_parts.is_over(status, self._limit):
             return False
-        with self._one_by_one, open(os.open(path, UNHELD | os.O_RDWR), "rb+") as log:
+        with open(os.open(path, flags | os.O_RDWR), "rb+") as log, self._one_by_one:
+            status = os.fstat(log.fileno())
+            if not (_is_at(status, path) and older_parts.is_over(status, self._limit)):
+                return False
             try:
-                self._keep_part(log, path, size)
+                self._keep_part(log, path, status.st_size)
             finally:
                 # On a full disk above all, the log must shrink.
                 os.truncate(log.fileno(), 0)
@@ -103,10 +110,44 @@ class LogRotation:
         with self._one_by_one:
             self._set_aside(path, status.st_size)
 
-    def replace(self, part: str) -> None:
-        """Put a copy of the end of an older part in its place. Raises OSError."""
-        with self._one_by_one:
-            older_parts.replace(part, 2 * self._limit)
+    def replace(self, path: str, flags: int = UNHELD) -> None:
+        """Put a copy of the end of an older part in its place. Raises OSError, as ``bound``."""
+        with open(os.open(path, flags | os.O_RDONLY), "rb") as part, self._one_by_one:
+            if _is_at(os.fstat(part.fileno()), path):
+                older_parts.replace(part, path, 2 * self._limit)
+
+    def bound_others(self, directory: str) -> tuple[dict[str, int], OSError | None]:
+        """Cut logs and replace older parts of other users, as ``LogDirectory`` has it."""
+        held: dict[str, int] = {}
+        failed: OSError | None = None
+        try:
+            logs, parts = older_parts.of_others(directory, self._limit)
+        except FileNotFoundError:  # the directory was removed; the next start makes it anew
+            return held, None
+        steps: list[tuple[Callable[[str], object], str]] = [
+            *((self.bound, path) for path in logs),
+            *((self.replace, path) for path in parts),
+        ]
+        for step, path in steps:
+            try:
+                with contextlib.suppress(FileNotFoundError):
+                    step(path)
+            except BlockingIOError:
+                with contextlib.suppress(FileNotFoundError):
+                    held[path] = os.lstat(path).st_uid
+            except OSError as error:
+                failed = error
+        return held, failed
+
+    def bound_held(self, path: str) -> None:
+        """Cut a log or replace a part on which its owner may have a lease, once that has ended.
+
+        Raises OSError. Blocks for 45 s at most.
+        """
+        if older_parts.is_part(path):
+            self.replace(path, PATIENT)
+        else:
+            self.bound(path, PATIENT)
 
     def _set_aside(self, path: str, size: int) -> None:
         if size and self._keep:
@@ -119,3 +160,11 @@ class LogRotation:
                 os.rename(path, path + ".1")
         else:  # nothing was written: an older part is worth more
             os.unlink(path)
+
+
+def _is_at(status: os.stat_result, path: str) -> bool:
+    """Whether an open file still has this path. Another thread may have replaced it."""
+    try:
+        return os.path.samestat(status, os.lstat(path))
+    except FileNotFoundError:
+        return False

@@ -6,14 +6,17 @@ is nothing to look at. The daemon then sleeps until there is (``directory_change
 another machine or a memory mapping writes to makes no such event: ``_SELDOM`` is for these.
 """
 
+import contextlib
 import logging
+import os
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 
 from . import threads
 from .directory_changes import DirectoryChanges
+from .held_logs import HeldLogs
 from .process import Process
 from .process_table import ProcessTable
 from .vassal_log import LOGROTATE, REMOVED, LogDirectory
@@ -34,6 +37,7 @@ class LogWatch:
         self._logs = logs
         self._processes = processes
         self._tasks = tasks
+        self._held = HeldLogs(tasks)
         self._watched = trio.CancelScope()
 
     def leave(self) -> None:
@@ -57,35 +61,48 @@ class LogWatch:
             await trio.sleep(_INTERVAL)
             # Before the look, so that no change falls in between.
             armed = await threads.run_sync(changes.arm)
-            if await _look(logs, self._processes, self._tasks) and armed:
+            if await self._look(logs) and armed:
                 with trio.move_on_after(_SELDOM):
                     await changes.wait()
 
+    async def _look(self, logs: LogDirectory) -> bool:
+        """Look at all logs; whether all is well, as far as a change of the directory tells.
 
-async def _look(logs: LogDirectory, processes: ProcessTable, tasks: VassalTasks) -> bool:
-    """Look at all logs; whether all is well, as far as a change of the directory tells.
+        It is not where another daemon may leave the directory, or a log could not be cut.
+        """
+        held: dict[str, int] = {}
+        problem: OSError | None
+        if await threads.run_sync(logs.look_for_others):
+            log.warning("%s", logs.sharing)
+        try:
+            held, problem = await threads.run_sync(logs.bound_others)
+        except OSError as unreadable:
+            problem = unreadable
+        if problem is not None:
+            log.warning("logs of other users cannot be cut: %s", problem)
+        seen = await threads.run_sync(_look_at, logs, list(self._processes))
+        held = {**seen.held, **held}
+        self._held.cut(logs, held)
+        for process, error in seen.failed:
+            self._tasks.fail(process.name, "look after its log", error)
+        return seen.cut and not (problem or held or seen.failed or logs.others)
 
-    It is not where another daemon may leave the directory, or a log could not be cut.
+
+class _Seen(NamedTuple):
+    """The result of a look at the logs of processes.
+
+    ``cut``: all that had to be cut were. ``held``: paths on which an owner, a uid, has a lease.
+    ``failed``: the daemon's own errors.
     """
-    well = True
-    if await threads.run_sync(logs.look_for_others):
-        log.warning("%s", logs.sharing)
-    try:
-        await threads.run_sync(logs.bound_others)
-    except OSError as problem:
-        well = False
-        log.warning("logs of other users cannot be cut: %s", problem)
-    cut, failed = await threads.run_sync(_look_at, logs, list(processes))
-    for process, error in failed:
-        tasks.fail(process.name, "look after its log", error)
-    return well and cut and not failed and not logs.others
+
+    cut: bool
+    held: dict[str, int]
+    failed: list[tuple[Process, Exception]]
 
 
-def _look_at(
-    logs: LogDirectory, processes: list[Process]
-) -> tuple[bool, list[tuple[Process, Exception]]]:
-    """Look at the logs of these processes; whether all were cut, and the daemon's own errors."""
+def _look_at(logs: LogDirectory, processes: list[Process]) -> _Seen:
     cut = True
+    held: dict[str, int] = {}
     failed: list[tuple[Process, Exception]] = []
     for process in processes:
         try:
@@ -97,6 +114,11 @@ def _look_at(
                 continue
             before = process.log_renamed
             process.log_renamed = logs.renamed_to(process.name, process.log_file, process.pid)
+        except BlockingIOError:
+            with contextlib.suppress(FileNotFoundError):
+                path = logs.path(process.name)
+                held[path] = os.lstat(path).st_uid
+            continue
         except OSError as error:
             cut = False
             log.warning("%s: its log cannot be cut: %s", process.name, error)
@@ -106,7 +128,7 @@ def _look_at(
             continue
         if before is None and process.log_renamed is not None:
             _tell(process.name, process.log_renamed)
-    return cut, failed
+    return _Seen(cut, held, failed)
 
 
 def _tell(vassal: str, to: str) -> None:

@@ -16,6 +16,7 @@ from typing import BinaryIO, Final
 
 # The owner of a log may have a lease on it (fcntl(2)): open(2) without O_NONBLOCK waits for 45 s.
 UNHELD: Final = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+PATIENT: Final = os.O_CLOEXEC | os.O_NOFOLLOW
 _PART: Final = re.compile(r".*\.log\.([1-9][0-9]{0,2}|1000)", re.DOTALL)
 _MARGIN: Final = 1 << 20  # bytes
 _ALLOWED: Final = 0o640  # of a part; its owner is the daemon
@@ -39,20 +40,27 @@ def keep_end(log: BinaryIO, end: str, size: int, most: int) -> None:
         os.fchmod(older.fileno(), stat.S_IMODE(status.st_mode) & _ALLOWED | 0o600)
 
 
-def replace(path: str, most: int) -> None:
-    """Put a copy of the end of a file, which is the daemon's, in its place. Raises OSError."""
+def replace(part: BinaryIO, path: str, most: int) -> None:
+    """Put a copy of the end of an open file in its place; the copy is the daemon's.
+
+    Raises OSError.
+    """
     new = f"{path}.new"
-    with open(os.open(path, UNHELD | os.O_RDONLY), "rb") as part:
-        size = os.fstat(part.fileno()).st_size
-        try:
-            keep_end(part, new, size, most)
-            os.rename(new, path)
-        except BaseException:
-            # On a full disk above all, it must not grow on.
-            with contextlib.suppress(OSError):
-                os.unlink(new)
-            os.unlink(path)
-            raise
+    size = os.fstat(part.fileno()).st_size
+    try:
+        keep_end(part, new, size, most)
+        os.rename(new, path)
+    except BaseException:
+        # On a full disk above all, it must not grow on.
+        with contextlib.suppress(OSError):
+            os.unlink(new)
+        os.unlink(path)
+        raise
+
+
+def is_part(path: str) -> bool:
+    """Whether a path is that of an older part, not of a log."""
+    return _PART.fullmatch(os.path.basename(path)) is not None
 
 
 def is_over(status: os.stat_result, limit: int) -> bool:
@@ -73,13 +81,13 @@ def of_others(directory: str, limit: int) -> tuple[list[str], list[str]]:
     own = os.geteuid()
     with os.scandir(directory) as entries:
         for entry in entries:
-            part = _PART.fullmatch(entry.name)
-            if part is None and not entry.name.endswith(".log"):
+            part = is_part(entry.name)
+            if not part and not entry.name.endswith(".log"):
                 continue
             status = entry.stat(follow_symlinks=False)
             if status.st_uid == own or not stat.S_ISREG(status.st_mode):
                 continue
-            if part is not None:
+            if part:
                 parts.append(entry.path)
             elif is_over(status, limit):
                 logs.append(entry.path)

@@ -16,8 +16,7 @@ import hashlib
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 from urllib.parse import quote
@@ -305,29 +304,22 @@ class LogDirectory:
         """
         return self._rotation.bound(self.path(vassal))
 
-    def bound_others(self) -> None:
+    def bound_held(self, path: str) -> None:
+        """Cut a log or an older part on which its owner has a lease. Blocks for 45 s at most.
+
+        Raises OSError.
+        """
+        self._rotation.bound_held(path)
+
+    def bound_others(self) -> tuple[dict[str, int], OSError | None]:
         """Keep all files of other users here within bounds, whether their vassals run or not.
 
-        Raises OSError if that failed for any of them; the others are done.
+        The result has the paths that their owners hold by a lease, and the owners' uids. And it has
+        the last error of the other paths, if there was one. Raises OSError if nothing is done.
         """
         if not self._of_others:
-            return
-        try:
-            logs, parts = older_parts.of_others(self._path, self._limit)
-        except FileNotFoundError:  # the directory was removed; the next start makes it anew
-            return
-        steps: list[Callable[[], object]] = [partial(self._rotation.bound, path) for path in logs]
-        steps += [partial(self._rotation.replace, path) for path in parts]
-        failed: OSError | None = None
-        for step in steps:
-            try:
-                step()
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                failed = error
-        if failed is not None:
-            raise failed
+            return {}, None
+        return self._rotation.bound_others(self._path)
 
 
 def _output_in(pid: int, file: LogFile) -> str | None:
