@@ -260,7 +260,7 @@ class KeptSockets:
             return
         key = thread_key(listener.file.path, listener.how)
         try:
-            await self._threads.run(key, remove, listener.file)
+            await self._threads.run(key, remove, listener.file, listener.how)
         except NoAnswer:
             return  # the next listener there replaces it
 

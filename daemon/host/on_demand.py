@@ -240,7 +240,10 @@ class OnDemand:
         if listener.file is not None:
             with contextlib.suppress(NoAnswer):  # the next listener there replaces it
                 await self._threads.run(
-                    thread_key(listener.file.path, listener.how), remove, listener.file
+                    thread_key(listener.file.path, listener.how),
+                    remove,
+                    listener.file,
+                    listener.how,
                 )
 
     # Sockets that are lost

@@ -122,7 +122,7 @@ class Opening:
                     _adjust(known, self.how)
                 return
             if known is not None:
-                remove(known.file)
+                remove(known.file, known.how)
             made = self._open()
         except OSError as error:
             raise self._refusal(error) from None

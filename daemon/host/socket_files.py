@@ -1,8 +1,8 @@
-"""Socket files: made, given owner and mode, and removed, with the rights of the vassal's user.
+"""Socket files: made, given owner and mode, and removed, where the vassal's user may do that.
 
 In tyrant mode the directory of a socket file must belong to the vassal's user. Otherwise a user
-could have root make files where the user cannot. The daemon opens the directory first and works
-below it (``/proc/self/fd``), so a path that is changed meanwhile has no effect.
+could have root make or remove files where the user cannot. The daemon opens the directory first and
+works below it (``/proc/self/fd``), so a path that is changed meanwhile has no effect.
 """
 
 import contextlib
@@ -142,11 +142,19 @@ def apply_terms(folder: int, name: str, path: str, how: Terms, known: File | Non
     return File(path, status.st_dev, status.st_ino)
 
 
-def remove(file: File | None) -> None:
-    """Remove a socket file, if it is still the one that was made."""
+def remove(file: File | None, how: Terms | None) -> None:
+    """Remove a socket file, if it is still the one that was made.
+
+    ``how`` are the terms on which it was made, None where those are not known. Nothing is removed
+    from a directory where it could not be made by now. The user may have led the path elsewhere,
+    and another user's socket can have the inode of a file that is gone.
+    """
     if file is None:
         return
-    with contextlib.suppress(OSError), _folder(file.path) as (folder, name):
+    with contextlib.suppress(OSError, CannotListen), _folder(file.path) as (folder, name):
+        if how is not None:
+            _check_folder(folder, os.path.dirname(file.path), how)
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if (status.st_dev, status.st_ino) == (file.device, file.inode):
+        is_it = (status.st_dev, status.st_ino) == (file.device, file.inode)
+        if is_it and stat.S_ISSOCK(status.st_mode):
             os.unlink(name, dir_fd=folder)

@@ -17,6 +17,8 @@ from emperord.daemon.host.opening import Listener
 from emperord.daemon.host.socket_files import Terms, remove
 from emperord.daemon.keeper.link import KeeperLink
 from support.ports import free_port
+from support.root import need_root
+from support.tyrant import ALICE, BOB
 
 TERMS = Terms(0o666, -1, -1, 8)
 
@@ -42,7 +44,7 @@ def unlisten_all(listeners: Listeners) -> None:
         listener = listeners.get(vassal)
         assert listener is not None
         listeners.forget(vassal)
-        remove(listener.file)
+        remove(listener.file, listener.how)
 
 
 @pytest.mark.parametrize(
@@ -204,3 +206,24 @@ def test_a_config_of_addresses_is_looked_at_in_part() -> None:
     before = time.process_time()
     assert not binds_itself(b"socket=a:1\n" * (1 << 17), ":80")
     assert time.process_time() - before < 0.3
+
+
+@pytest.mark.parametrize(
+    ("owner", "is_removed"),
+    [
+        pytest.param(ALICE, True, id="hers"),
+        pytest.param(BOB, False, id="another user's by now"),
+        pytest.param(0, False, id="root's by now"),
+    ],
+)
+def test_a_file_is_removed_where_its_user_may_have_one(
+    listeners: Listeners, tmp_path: Path, owner: int, is_removed: bool
+) -> None:
+    """A path can lead elsewhere by now, and the inode of a file that is gone is used again."""
+    need_root("give a directory away")
+    os.chown(tmp_path, ALICE, ALICE)
+    path = tmp_path / "x.sock"
+    listener = listen(listeners, "a.ini", str(path), TERMS._replace(user=ALICE))
+    os.chown(tmp_path, owner, owner)
+    remove(listener.file, listener.how)
+    assert path.exists() != is_removed
