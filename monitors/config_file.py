@@ -104,7 +104,7 @@ class ConfigFiles:
         directory, path, file = place
         return ownership.ownership_flaw(
             ways,
-            (own if self._link_owner else opened).st_uid,
+            own if self._link_owner else opened,
             opened,
             own,
             os.fstat(directory),

@@ -23,7 +23,8 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from . import names
-from .path_owners import PathWalker, WalkedPath
+from .account_groups import GROUPS
+from .path_owners import PathWalker, Step, WalkedPath
 from .private_groups import MEMBERS
 from .resolving import PROC, Components, LeadsIntoProc, file_system
 from .writers import Writer, writers
@@ -48,7 +49,7 @@ class Judgement(NamedTuple):
 
 def ownership_flaw(
     ways: PathWalker,
-    owner: int,
+    whose: os.stat_result,
     opened: os.stat_result,
     own: os.stat_result,
     home: os.stat_result,
@@ -56,19 +57,46 @@ def ownership_flaw(
     *,
     nofollow: bool,
 ) -> Judgement:
-    """Whether the file may run as ``owner``. Raises Replaced, NotKnown, OSError.
+    """Whether the file may run as the user and group of ``whose``.
 
-    ``own`` is the status of the name itself, and ``home`` that of its directory. ``place`` is the
-    directory's path from the root, and the name in it. ``nofollow``: a symlink's target does not
-    count when its monitor looks for changes.
+    ``own`` is the status of the name itself, and ``home`` that of its directory. ``whose`` is
+    ``own`` or ``opened``. ``place`` is the directory's path from the root, and the name in it.
+    ``nofollow``: a symlink's target does not count when its monitor looks for changes. Raises
+    Replaced, NotKnown, OSError.
     """
+    owner = whose.st_uid
     way = _way_to(ways, os.path.join(*place), opened)
     bar = _misplaced(owner, opened, own, home) or _flaw(way, owner)
+    bar = bar or _foreign_group(way, whose)
     # The name itself is known by its ctime, and so is the file, but for who is in its group.
     seen = [own] if stat.S_ISLNK(own.st_mode) else []
     if not way[-1].writers and not (seen and nofollow):
         seen.append(opened)
     return Judgement(bar, tuple(step for step in way if not any(map(step.is_at, seen))))
+
+
+def _foreign_group(way: WalkedPath, whose: os.stat_result) -> str | None:
+    """The flaw of a group that the owner's account does not have, and that root did not choose.
+
+    Where only root can write to the directory, root put the file there. Root's own user and group
+    are barred elsewhere. Raises NotKnown.
+    """
+    if whose.st_uid == 0 or whose.st_gid == 0:
+        return None
+    at = next((step for step in way if step.is_at(whose)), way[-1])
+    home = os.path.dirname(at.path)
+    if any(step.path == home and _is_roots(step) for step in way):
+        return None
+    if GROUPS.has(whose.st_uid, whose.st_gid):
+        return None
+    return (
+        f"tyrant mode: uid {whose.st_uid} is not in group {whose.st_gid}, which"
+        f" {names.shown(at.path)} has, and not only root can put files there; chgrp it"
+    )
+
+
+def _is_roots(directory: Step) -> bool:
+    return directory.uid == 0 and not directory.writers
 
 
 def _misplaced(

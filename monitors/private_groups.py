@@ -15,11 +15,18 @@ import pwd
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 PATIENCE: Final = 5.0  # seconds for the name service to list all accounts and groups
 _FRESH: Final = 60.0  # seconds that its answer counts, if the files below stay as they are
 _FILES: Final = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
+
+_WHO_MAY_WRITE: Final = (
+    "the name service does not say in time which users are in the groups that may write to it;"
+    " chmod g-w, or mend the name service"
+)
+
+T = TypeVar("T")
 
 Answer = Mapping[int, frozenset[int | None]]
 """The members of each group; None is one whose uid is not known."""
@@ -28,11 +35,8 @@ Answer = Mapping[int, frozenset[int | None]]
 class NotKnown(Exception):
     """The name service has not said who is in which group; the text says so."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "the name service does not say in time which users are in the groups that may write"
-            " to it; chmod g-w, or mend the name service"
-        )
+    def __init__(self, text: str = _WHO_MAY_WRITE) -> None:
+        super().__init__(text)
 
 
 class Members:
@@ -42,7 +46,7 @@ class Members:
         self._ask = ask or all_members
         self._patience = patience
         self._lock = threading.Lock()
-        self._asked: _Question | None = None
+        self._asked: Question[Answer] | None = None
         self._known: Answer = {}
         self._until = 0.0
         self._of: tuple[object, ...] = ()  # the state of the files that the answer is of
@@ -58,12 +62,12 @@ class Members:
 
     def _members(self) -> Answer:
         with self._lock:
-            now, files = time.monotonic(), _state()
+            now, files = time.monotonic(), state()
             if now < self._until and files == self._of:
                 return self._known
             question = self._asked
             if question is None or question.ended:
-                question = self._asked = _Question(self._ask, now + self._patience)
+                question = self._asked = Question(self._ask, now + self._patience)
             elif now >= question.due:
                 raise NotKnown
             question.thread.join(max(0.0, question.due - now))
@@ -74,13 +78,16 @@ class Members:
             return self._known
 
 
-class _Question:
-    """One question to the name service, in a thread that no caller has to wait for."""
+class Question(Generic[T]):
+    """One question to the name service, in a thread that no caller has to wait for.
 
-    def __init__(self, ask: Callable[[], Answer], due: float) -> None:
+    ``due`` is the time, of the monotonic clock, until which it is waited for.
+    """
+
+    def __init__(self, ask: Callable[[], T], due: float) -> None:
         self._put = ask
         self.due = due
-        self.answer: Answer | None = None
+        self.answer: T | None = None
         self.thread = threading.Thread(target=self._ask, name="members", daemon=True)
         try:
             self.thread.start()
@@ -108,8 +115,8 @@ def all_members() -> Answer:
     return {gid: frozenset(each) for gid, each in members.items()}
 
 
-def _state() -> tuple[object, ...]:
-    """Numbers that differ when one of the files does."""
+def state() -> tuple[object, ...]:
+    """Numbers that differ when one of the files with accounts and groups does."""
     return tuple(map(_state_of, _FILES))
 
 
