@@ -25,11 +25,16 @@ from .daemon_events import Ending as Ending
 from .daemon_events import KernelClock as KernelClock
 from .daemon_events import OfKeeper as OfKeeper
 from .daemon_events import PressureObserved as PressureObserved
-from .request import Request as Request
 from .service_events import HealthLost as HealthLost
 from .service_events import HealthRegained, ListenOpened, ListenRefused
 from .service_events import RolloutDue as RolloutDue
 from .spec import Spec as Spec
+
+Request = Literal[
+    "start", "stop", "restart", "reload", "retry", "rollback", "cancel_rollback", "reopen",
+    "upgrade", "rollout_continue", "rollout_abort",
+]  # fmt: skip
+"""The requests of operators, as they stand in the journal."""
 
 
 class Empty(Body, frozen=True):

@@ -15,7 +15,6 @@ import msgspec
 from ...journal.events import Spec
 from ...journal.policy import Policy
 from .candidate import Candidate
-from .good import Good as Good
 from .rollout import Closed, Rollout
 from .spec_order import in_order
 
@@ -46,6 +45,21 @@ PHASES: Final[tuple[Phase, ...]] = (
 Line = Literal["express", "queue", "retries"]  # for a slot; slots.py says which is next
 # The phases in which an attempt exists, so a process may.
 UP: Final[frozenset[Phase]] = frozenset(("starting", "ready", "accepting", "reloading", "stopping"))
+
+
+class Good(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The last spec with which a vassal was accepting. A change that fails is rolled back to it.
+
+    ``spec`` is None where that was with its wanted spec. ``bound`` is why the text of ``spec``
+    cannot be run from a copy. ``failures`` counts those of the last change, in a row. ``untried``:
+    it has not been accepting with ``spec`` yet, which its process runs. There is no way back to it
+    before.
+    """
+
+    spec: Spec | None = None
+    bound: str = ""
+    failures: int = 0
+    untried: bool = False
 
 
 class End(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -16,8 +16,15 @@ from ...daemon.core.checkpoints import PROJECTIONS, digest_of
 from ...daemon.core.fleet import Fleet, Line, Phase, from_json
 from ...journal.daemon_events import Ending
 from ...journal.errors import JournalError
-from ...journal.events import KINDS, Checkpoint, DaemonStarted, Event, Fault, ListenFault
-from ...journal.request import Request
+from ...journal.events import (
+    KINDS,
+    Checkpoint,
+    DaemonStarted,
+    Event,
+    Fault,
+    ListenFault,
+    Request,
+)
 from ...monitors.short_names import short_names
 from .folding import Folding, decided
 from .history import Expectation, Header, History, Step, start_of
