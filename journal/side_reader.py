@@ -1,7 +1,9 @@
 """Single rows of a journal for any thread, while another thread may append."""
 
+import contextlib
 import sqlite3
 import threading
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -30,9 +32,15 @@ class SideReader:
             self._db = sqlite3.connect(uri, uri=True, check_same_thread=False)
         return self._db
 
-    def close(self) -> None:
-        """Close the connection; the next look makes another."""
+    @contextlib.contextmanager
+    def closed(self) -> Iterator[None]:
+        """Close the connection; a look of another thread waits for the end of the block.
+
+        The block may close descriptors of the journal's files. Each loses all locks of SQLite in
+        this process on that file, also those of a connection that such a look would have made.
+        """
         with self._in_use:
             if self._db is not None:
                 self._db.close()
                 self._db = None
+            yield

@@ -64,11 +64,14 @@ class WriteConnection:
 
     def close(self) -> None:
         """Close all, and fold the log into the journal, unless it was cut or overwritten."""
-        self._close(folded=self._is_sound())
+        sound = self._is_sound()
+        with self._side.closed():
+            self._close(folded=sound)
 
     def close_unfolded(self) -> None:
         """Close all, and leave the log as it is."""
-        self._close(folded=False)
+        with self._side.closed():
+            self._close(folded=False)
 
     def _is_sound(self) -> bool:
         """Whether the log may be folded in: SQLite would copy what is there, cut or overwritten."""
@@ -80,7 +83,7 @@ class WriteConnection:
         return True
 
     def _close(self, *, folded: bool) -> None:
-        self._side.close()
+        """Close all but the side reader, which the caller keeps closed."""
         if self._closed:
             return
         if folded:
@@ -237,16 +240,17 @@ class WriteConnection:
             self._guard.check_log()
             if self._guard.files_replaced:
                 self._save()
+        with self._side.closed():
             self._close(folded=True)
-        db = connect(self.path, self.file)
-        try:
-            self.undone |= _end_with(db, anchor, last, ends(db, self.path)[1])
-            guard = _guard(self.path, db)
-        except BaseException:
-            close_unfolded(db, self.path, self.file)
-            raise
-        self.db, self._guard = db, guard
-        self._closed = self._doubtful = False
+            db = connect(self.path, self.file)
+            try:
+                self.undone |= _end_with(db, anchor, last, ends(db, self.path)[1])
+                guard = _guard(self.path, db)
+            except BaseException:
+                close_unfolded(db, self.path, self.file)
+                raise
+            self.db, self._guard = db, guard
+            self._closed = self._doubtful = False
 
     def _save(self) -> None:
         """Copy all events into the journal itself, as its ``-wal`` or ``-shm`` has no name."""
@@ -258,8 +262,9 @@ class WriteConnection:
 
 def _guard(path: str, db: sqlite3.Connection) -> Guard:
     """The guard of a journal. A log that was left by a kill may be about to shorten it."""
+    size = _size(db)
     guard = Guard(path)
-    guard.may_shrink(_size(db))
+    guard.may_shrink(size)
     return guard
 
 

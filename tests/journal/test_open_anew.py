@@ -1,0 +1,73 @@
+"""The connection is made anew while other threads read."""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from emperord.journal import chain
+from emperord.journal.store import Journal
+
+START = 1_700_000_000_000_000_000
+
+
+def row(seq: int) -> chain.Columns:
+    return (seq, START + seq, "daemon_ready", None, None, None, "{}", "[]")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+def give_room_back(journal: Journal, *more: str) -> None:
+    """Have another program make room in the file and give it back. ``more`` is done then."""
+    make = ("INSERT INTO config VALUES ('0', zeroblob(262144))", "DELETE FROM config")
+    fold = "PRAGMA wal_checkpoint(TRUNCATE)"
+    subprocess.run(["sqlite3", journal.path, *make, fold], check=True)
+    assert journal.is_whole()
+    subprocess.run(["sqlite3", journal.path, "VACUUM", fold, *more], check=True)
+
+
+@contextmanager
+def reading(journal: Journal) -> Iterator[None]:
+    """Have a thread read events without a pause."""
+    ended = threading.Event()
+    failed: list[Exception] = []
+
+    def read() -> None:
+        while not ended.is_set():
+            try:
+                assert journal.time_of(1) == START + 1
+            except Exception as error:
+                failed.append(error)
+                return
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    assert failed == []
+
+
+def locks(path: Path) -> list[str]:
+    """The locks that there are of the index."""
+    inode = path.with_name(path.name + "-shm").stat().st_ino
+    lines = Path("/proc/locks").read_text().splitlines()
+    return [line for line in lines if f":{inode} " in line]
+
+
+def test_a_thread_that_reads_meanwhile_costs_sqlite_no_lock(path: Path) -> None:
+    """Without its lock of the index, the next program cuts that file, and the daemon dies of it."""
+    with Journal.open(str(path)) as journal:
+        journal.append([row(1)])
+        with reading(journal):
+            for seq in range(2, 12):
+                give_room_back(journal)
+                journal.append([row(seq)])
+                assert locks(path) != []
