@@ -29,9 +29,10 @@ from typing import Final
 
 from . import wal
 
-_INDEX: Final = 136  # bytes: the wal-index header, twice, and the checkpoint's
+_INDEX: Final = 100  # bytes: the wal-index header, twice, and how much was copied
 _FIRST: Final = 48  # bytes of one copy
 _FRAME: Final = wal.FRAME_HEADER_SIZE
+_LOOKS: Final = 20  # at a log that another program begins anew
 
 
 class FileLost(OSError):
@@ -168,19 +169,29 @@ class Guard:
         """Raise FileLost if the ``-wal`` that SQLite has open lacks what was committed to it.
 
         A checkpoint would copy other bytes into the journal, because SQLite checks no checksums
-        then. Frames that a checkpoint copied before are not missed.
+        then. Frames that a checkpoint copied before are not missed. Another program may begin the
+        log anew during the look. It writes the index before, so the look counts only if the index
+        has stayed the same.
         """
-        index = self._known if self._index_cut else self._index()
-        if index is None:
-            return
-        committed, copied, _ = index
+        for _ in range(_LOOKS):
+            header = self._header()
+            index = self._known if self._index_cut else _read(header)
+            if index is not None and self._has_frames(*index):
+                return
+            if self._index_cut or self._header() == header:
+                if index is None:
+                    return
+                raise FileLost("the -wal file was cut or written to; events in it are lost")
+        raise OSError("another program writes to the journal without a pause")
+
+    def _has_frames(self, committed: int, copied: int, _: int) -> bool:
+        """Whether the log has what was committed to it, but for frames that were copied."""
         if committed <= copied:
-            return
+            return True
         with open(os.dup(self._files["-wal"]), "rb") as log:
             log.seek(0)
             walked = wal.walk(log, proven=committed, only_proven=True)
-        if walked.committed < committed:
-            raise FileLost("the -wal file was cut or written to; events in it are lost")
+        return walked.committed >= committed
 
     def set_aside(self) -> None:
         """Rename a ``-wal`` that is not ours: SQLite would take it for the journal's.
@@ -226,13 +237,20 @@ class Guard:
 
     def _index(self) -> tuple[int, int, int] | None:
         """Frames that were committed, those copied into the journal, and the size of a page."""
-        # Struct WalIndexHdr and WalCkptInfo of SQLite's wal.c, in the machine's byte order.
-        header = os.pread(self._files["-shm"], _INDEX, 0)
-        if len(header) < _INDEX or header[:_FIRST] != header[_FIRST : 2 * _FIRST]:
-            return None  # being written
-        page, committed = struct.unpack_from("=HI", header, 14)
-        (copied,) = struct.unpack_from("=I", header, 2 * _FIRST)
-        return committed, copied, 65536 if page == 1 else page
+        return _read(self._header())
+
+    def _header(self) -> bytes:
+        return os.pread(self._files["-shm"], _INDEX, 0)
+
+
+def _read(header: bytes) -> tuple[int, int, int] | None:
+    """The numbers in the header of an index, as ``Guard._index`` has them."""
+    # Struct WalIndexHdr and WalCkptInfo of SQLite's wal.c, in the machine's byte order.
+    if len(header) < _INDEX or header[:_FIRST] != header[_FIRST : 2 * _FIRST]:
+        return None  # being written
+    page, committed = struct.unpack_from("=HI", header, 14)
+    (copied,) = struct.unpack_from("=I", header, 2 * _FIRST)
+    return committed, copied, 65536 if page == 1 else page
 
 
 def _opened(path: str, *, writable: bool) -> int:

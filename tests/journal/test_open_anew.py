@@ -1,13 +1,15 @@
-"""The connection is made anew while other threads read."""
+"""The connection is made anew while other threads read, and while another program writes."""
 
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from emperord.journal import chain
+from emperord.journal import chain, wal
 from emperord.journal.store import Journal
 
 START = 1_700_000_000_000_000_000
@@ -71,3 +73,27 @@ def test_a_thread_that_reads_meanwhile_costs_sqlite_no_lock(path: Path) -> None:
                 give_room_back(journal)
                 journal.append([row(seq)])
                 assert locks(path) != []
+
+
+def test_another_program_may_begin_the_log_anew_during_the_look_at_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is lost then: all that was in it is in the journal."""
+    begun: list[str] = []
+    walk = wal.walk
+
+    def walk_late(*args: Any, **more: Any) -> wal.Walk:
+        if not begun:
+            begun.append("PRAGMA wal_checkpoint(TRUNCATE)")
+            subprocess.run(["sqlite3", path, *begun, "INSERT INTO another VALUES (2)"], check=True)
+        return walk(*args, **more)
+
+    with Journal.open(str(path)) as journal:
+        journal.append([row(1)])
+        give_room_back(journal, "CREATE TABLE another (it)", "INSERT INTO another VALUES (1)")
+        monkeypatch.setattr(wal, "walk", walk_late)
+        journal.append([row(2)])
+        assert begun != []
+        assert [event.seq for event in journal.tail(0)] == [1, 2]
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT it FROM another").fetchall() == [(1,), (2,)]
