@@ -43,8 +43,12 @@ class DeployTable:
             raise JournalPaused(f"{path}: cannot be written: {error_text(error)}") from error
         self.lacks_rows = False
 
-    def store(self, known: Sequence[deploys.Row]) -> None:
-        """Store new outcomes, in the caller's transaction. Raises sqlite3.Error."""
-        self.lacks_rows |= self._is_made and self._connection.undone
+    def store(self, known: Sequence[deploys.Row], last: int) -> None:
+        """Store new outcomes, in the caller's transaction. Raises sqlite3.Error.
+
+        ``last`` is the number of the last event that is durable.
+        """
         if self._is_made and not self.lacks_rows:
-            deploys.store(self._connection.db, known)
+            db = self._connection.db
+            self._connection.former = deploys.former(db, last, known)
+            deploys.store(db, known)

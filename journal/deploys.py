@@ -7,8 +7,8 @@ when it starts. Until it can, it adds none.
 """
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from . import rows
 
@@ -60,6 +60,27 @@ def fill(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
 
 def store(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
     db.executemany("INSERT OR REPLACE INTO deploy VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+class Former(NamedTuple):
+    """The rows of some deploys after event ``seq``, by number; None where there was none."""
+
+    seq: int
+    rows: Mapping[int, Row | None]
+
+
+def former(db: sqlite3.Connection, seq: int, rows: Sequence[Row]) -> Former:
+    """Those of the same deploys as ``rows``, after event ``seq``, which is the last."""
+    query = f"SELECT {COLUMNS} FROM deploy WHERE seq = ?"
+    return Former(seq, {row[0]: db.execute(query, row[:1]).fetchone() for row in rows})
+
+
+def undo(db: sqlite3.Connection, seq: int, former: Former) -> None:
+    """Have the rows as they were after event ``seq``, the last that stays."""
+    db.execute("DELETE FROM deploy WHERE seq > ?", (seq,))
+    if former.seq == seq:  # otherwise another program has added the events
+        db.executemany("DELETE FROM deploy WHERE seq = ?", [(one,) for one in former.rows])
+        store(db, [row for row in former.rows.values() if row is not None])
 
 
 def unsettled(db: sqlite3.Connection, begin: int) -> list[Any]:

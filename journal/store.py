@@ -252,7 +252,8 @@ class Journal:
                     if identity is not None:
                         writing.set_link(db, "identity", identity.seq, identity.hash)
                     begin = self.cuts.last_step(rows)
-                    self.deploys.store([each for each in known if each[0] > begin.seq])
+                    known = [each for each in known if each[0] > begin.seq]
+                    self.deploys.store(known, self.seq)
                     if snapshot is not None:
                         writing.insert_snapshot(db, snapshot, hashes[snapshot.seq - rows[0][0]])
             except sqlite3.ProgrammingError:

@@ -16,6 +16,7 @@ import threading
 from typing import Any, Final, Self
 from urllib.parse import quote
 
+from . import deploys
 from .connecting import connect
 from .errors import JournalError, JournalPaused
 from .guard import Guard
@@ -42,7 +43,7 @@ class WriteConnection:
         self.path = path
         self.file = file
         self.db = db
-        self.undone = False  # events were removed, and the outcomes of all deploys with them
+        self.former = deploys.Former(0, {})  # the rows of deploys that the last append changed
         self.in_use = threading.Lock()
         self._guard = guard
         self._side = SideReader(path)
@@ -244,7 +245,7 @@ class WriteConnection:
             self._close(folded=True)
             db = connect(self.path, self.file)
             try:
-                self.undone |= _end_with(db, anchor, last, ends(db, self.path)[1])
+                _end_with(db, anchor, last, ends(db, self.path)[1], self.former)
                 guard = _guard(self.path, db)
             except BaseException:
                 close_unfolded(db, self.path, self.file)
@@ -299,10 +300,13 @@ def _page(db: sqlite3.Connection) -> int:
     return int(size)
 
 
-def _end_with(db: sqlite3.Connection, anchor: Link, last: Link, found: Link) -> bool:
-    """Make the journal end with the last event that was durable; whether any was removed.
+def _end_with(
+    db: sqlite3.Connection, anchor: Link, last: Link, found: Link, former: deploys.Former
+) -> None:
+    """Make the journal end with the last event that was durable.
 
-    An append that failed may have left its events in the log. Raises OSError.
+    An append that failed may have left its events in the log. ``former`` are the rows of deploys
+    that it changed. Raises OSError.
     """
     row = db.execute("SELECT hash FROM event WHERE seq = ?", (last.seq,)).fetchone()
     known = last.hash if last.seq == anchor.seq else None if row is None else row[0]
@@ -312,8 +316,7 @@ def _end_with(db: sqlite3.Connection, anchor: Link, last: Link, found: Link) -> 
             " -9), the next one waits for 'emperor-ctl adopt' or 'restore'"
         )
     if found.seq > last.seq:
-        delete_after(db, last.seq, last.hash)
-    return found.seq > last.seq
+        delete_after(db, last.seq, last.hash, former)
 
 
 def _check_room(directory: str) -> None:

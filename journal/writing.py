@@ -77,14 +77,14 @@ def set_link(db: sqlite3.Connection, name: str, seq: int, hash_: bytes) -> None:
     db.execute(_SET_LINK, (name, seq, hash_))
 
 
-def delete_after(db: sqlite3.Connection, seq: int, hash_: bytes) -> None:
+def delete_after(db: sqlite3.Connection, seq: int, hash_: bytes, former: deploys.Former) -> None:
     """Make the chain end with the event of this number and hash.
 
-    Outcomes of deploys may follow from the events behind it, so none of them stays.
+    ``former`` are the rows of deploys that the append changed which wrote the events behind it.
     """
     with transaction(db):
         for table in ("event", "snapshot"):
             db.execute(f"DELETE FROM {table} WHERE seq > ?", (seq,))
         if deploys.is_made(db):
-            db.execute("DELETE FROM deploy")
+            deploys.undo(db, seq, former)
         set_link(db, "head", seq, hash_)

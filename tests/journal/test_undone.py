@@ -3,40 +3,56 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
-from emperord.journal import chain
 from emperord.journal.errors import JournalPaused
+from emperord.journal.reading import Link
 from emperord.journal.store import Journal
 from emperord.replay.verify import verify
-from journal_builder import building
+from journal_builder import Builder, building
+
+GOOD = 3  # the deploy with which the vassal accepts
 
 
-def commit_unnoticed(path: Path, event: chain.Columns) -> None:
-    """Commit an event with its outcome, by another connection than the daemon's."""
-    with closing(sqlite3.connect(path)) as db, db:
-        (head,) = db.execute("SELECT hash FROM chain WHERE name = 'head'").fetchone()
-        hash_ = chain.link(head, event)
-        db.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*event, hash_))
-        db.execute("UPDATE chain SET seq = ?, hash = ? WHERE name = 'head'", (event[0], hash_))
-        db.execute("UPDATE deploy SET outcome = 'superseded', outcome_seq = ?", (event[0],))
+def remove(builder: Builder) -> None:
+    builder.removed("a.ini")  # a deploy of its own, and the former one is superseded
 
 
-def test_it_leaves_no_outcome_of_a_deploy(tmp_path: Path) -> None:
+def accept(builder: Builder) -> None:
+    builder.accepting("a.ini")
+
+
+def stop(builder: Builder) -> None:
+    builder.operator("stop", "a.ini")
+
+
+def rows(path: Path) -> list[Any]:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        return db.execute("SELECT * FROM deploy ORDER BY seq").fetchall()
+
+
+@pytest.mark.parametrize("undone", [remove, accept, stop])
+def test_the_outcomes_of_deploys_are_those_from_before(tmp_path: Path, undone: Any) -> None:
     path = tmp_path / "journal.db"
     with building(str(path)) as builder:
         builder.start()
-        builder.up("a.ini")
-    with Journal.open(str(path)) as journal:
-        seq, at = journal.seq + 1, journal.last_at + 1
-        commit_unnoticed(path, (seq, at, "vassal_removed", "m", "a.ini", None, "{}", "[]"))
+        builder.up("a.ini", b"good\n")
+        builder.changed("a.ini", b"bad\n")
+        journal, before, at = builder.journal, builder.journal.head, builder.at
+        wanted = builder.fleet.vassals["a.ini"].spec.config
+        known = rows(path)
+        undone(builder)
+        assert rows(path) != known
+        assert before is not None
+        journal._last = Link(before.seq, before.hash)  # as if the commit had failed
         Path(f"{path}-shm").unlink()
-        stopped = (seq, at, "daemon_stopped", None, None, None, "{}", "[]")
-        with pytest.raises(JournalPaused):
+        stopped = (before.seq + 1, at + 1, "daemon_stopped", None, None, None, "{}", "[]")
+        with pytest.raises(JournalPaused, match="the -shm file is gone"):
             journal.append([stopped])
-        journal.append([stopped], known=[(seq, None, "stopped", None, None, None, None, True)])
-    with closing(sqlite3.connect(path)) as db:
-        assert db.execute("SELECT * FROM deploy").fetchall() == []  # all or none
+        journal.append([stopped])
+        assert rows(path) == known
+        assert journal.announcements.last_good("a.ini", wanted, wanted).seq == GOOD
     assert verify(str(path)).audit.findings == []
     with Journal.open(str(path)) as journal:
-        assert journal.deploys.lacks_rows
+        assert not journal.deploys.lacks_rows
