@@ -6,9 +6,11 @@ from typing import Any
 
 from . import deploys
 from .errors import JournalPaused
-from .reading import error_text, readable
+from .reading import Link, error_text, readable
+from .rows import Snapshot
+from .tail import oldest_snapshot
 from .write_connection import WriteConnection
-from .writing import transaction
+from .writing import set_link, transaction
 
 
 class DeployTable:
@@ -22,8 +24,21 @@ class DeployTable:
         self._begin = begin
         with readable(connection.path):
             self._is_made = deploys.is_made(connection.db)
-            self.lacks_rows = self._is_made and not deploys.is_filled(connection.db, begin)
+            self.lacks_rows = self._is_made and not self._is_filled()
             """Whether the outcomes are to be found out anew. Until they are, none is stored."""
+
+    def _is_filled(self) -> bool:
+        db = self._connection.db
+        since = deploys.since(db, self._begin)
+        if since > self._begin and deploys.is_empty(db):
+            return False  # an operator put the damage right, and removed all rows
+        return deploys.is_filled(db, since)
+
+    def base(self, since: int) -> Snapshot | None:
+        """The fleet after an event from ``since`` on, as early as there is one. Raises Damaged."""
+        with readable(self._connection.path):
+            stored = oldest_snapshot(self._connection.db, self._begin, since)
+        return None if stored is None else Snapshot(stored.seq, stored.fleet or b"")
 
     def unsettled(self) -> list[Any]:
         """Those of which more may be known some day, as the fields of a ``Deploy``, in order."""
@@ -32,12 +47,15 @@ class DeployTable:
         with readable(self._connection.path):
             return deploys.unsettled(self._connection.db, self._begin)
 
-    def fill(self, known: Sequence[deploys.Row]) -> None:
-        """Store all outcomes. Raises JournalPaused."""
+    def fill(self, known: Sequence[deploys.Row], since: Link) -> None:
+        """Store all outcomes of deploys behind event ``since``. Raises JournalPaused."""
         db = self._connection.db
         try:
             with transaction(db):
                 deploys.fill(db, known)
+                db.execute("DELETE FROM chain WHERE name = ?", (deploys.SINCE,))
+                if since.seq > self._begin:
+                    set_link(db, deploys.SINCE, since.seq, since.hash)
         except sqlite3.DatabaseError as error:
             path = self._connection.path
             raise JournalPaused(f"{path}: cannot be written: {error_text(error)}") from error

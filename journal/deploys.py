@@ -4,6 +4,10 @@ Each row follows from the events, so it is no part of the chain. The daemon writ
 transaction of that event. The table has all rows or none. It has none where an older version wrote
 the journal, or where the disk was full when the table was to be made. Then a daemon makes all rows
 when it starts. Until it can, it adds none.
+
+An event that is damaged says nothing of the deploys before it. Then the table has the rows of all
+deploys behind the next snapshot. The row ``deploys`` of the table ``chain`` names that event, for
+the next daemon. ``verify`` does not ask for it: behind damage it folds and compares nothing.
 """
 
 import sqlite3
@@ -18,6 +22,11 @@ Row = rows.Deploy
 COLUMNS: Final = "seq, previous, outcome, outcome_seq, attempt, ordered, trial, settled"
 """Those of a ``Row``, in this order."""
 
+SINCE: Final = "deploys"
+"""The row of the table ``chain`` that names the event behind which the table has all rows."""
+_SINCE: Final = (
+    "SELECT event.seq FROM chain JOIN event USING (seq, hash) WHERE name = ? AND event.seq > ?"
+)
 _MADE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'deploy'"
 _FIRST: Final = (
     "SELECT seq FROM event WHERE kind IN ('vassal_added', 'vassal_changed', 'vassal_removed',"
@@ -45,6 +54,15 @@ def is_filled(db: sqlite3.Connection, begin: int) -> bool:
     if first is None:
         return True
     return db.execute("SELECT 1 FROM deploy WHERE seq = ?", first).fetchone() is not None
+
+
+def since(db: sqlite3.Connection, begin: int) -> int:
+    """The event behind which there is a row for each deploy, unless there is none at all.
+
+    It is ``begin``, where the journal begins, unless an event behind that was damaged.
+    """
+    row = db.execute(_SINCE, (SINCE, begin)).fetchone()
+    return begin if row is None else int(row[0])
 
 
 def is_empty(db: sqlite3.Connection) -> bool:

@@ -9,11 +9,13 @@ from .reading import COLUMNS, Link, Row, Stored, unpacked
 
 # The snapshot with which an archived journal begins is of an event that is not in it.
 _SNAPSHOTS = (
-    "SELECT seq, hash, fleet, check_sum FROM snapshot AS s WHERE seq >= ?1 AND seq <= ?2 AND hash ="
+    "SELECT seq, hash, fleet, check_sum FROM snapshot AS s WHERE seq >= ?1 AND seq {} ?2 AND hash ="
     " coalesce((SELECT hash FROM event AS e WHERE e.seq = s.seq AND e.seq > ?1),"
     " (SELECT hash FROM chain AS c WHERE name = 'anchor' AND c.seq = s.seq))"
-    " ORDER BY seq DESC"
+    " ORDER BY seq {}"
 )
+_NEWEST = _SNAPSHOTS.format("<=", "DESC")
+_OLDEST = _SNAPSHOTS.format(">=", "ASC")
 
 
 def newest_snapshot(
@@ -24,12 +26,21 @@ def newest_snapshot(
     Raises Damaged if there is none in a journal that does not begin with the first event. The fleet
     at its beginning is not known then.
     """
-    for row in connection.execute(_SNAPSHOTS, (begin, upto)):
+    for row in connection.execute(_NEWEST, (begin, upto)):
         stored = unpacked(*row)
         if stored.fleet is not None:
             return stored
     if begin > 0:
         raise damaged(path, f"the snapshot of event {begin}, where it begins, is gone", begin)
+    return None
+
+
+def oldest_snapshot(connection: sqlite3.Connection, begin: int, since: int) -> Stored | None:
+    """The oldest snapshot from an event on that is what was written, if there is one."""
+    for row in connection.execute(_OLDEST, (begin, since)):
+        stored = unpacked(*row)
+        if stored.fleet is not None:
+            return stored
     return None
 
 
