@@ -110,10 +110,8 @@ class Journal:
         While an append hangs, nothing is let go: another writer must not begin before it has ended,
         which is with this process at the latest.
         """
-        if self._connection.in_use.locked():
-            return
-        self._connection.close()
-        self._locks.close()
+        if self._connection.close():
+            self._locks.close()
 
     def leave(self) -> None:
         """Let go of the journal with all files as they are: it is not gone on with.

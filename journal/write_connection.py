@@ -29,6 +29,7 @@ from .writing import delete_after, insert_snapshot, transaction
 
 _INCREMENTAL: Final = 2  # SQLite's number of that way to give pages back
 _PER_MAP: Final = 512  # pages that one page of SQLite's map of pages describes, at least
+_LOOK: Final = 1.0  # seconds that a look at the files may take; an append that takes longer hangs
 _ROOM: Final = 32 << 10  # bytes that a few rows may take, indexes and all
 
 
@@ -63,11 +64,21 @@ class WriteConnection:
             close_unfolded(db, path, file)
             raise
 
-    def close(self) -> None:
-        """Close all, and fold the log into the journal, unless it was cut or overwritten."""
-        sound = self._is_sound()
-        with self._side.closed():
-            self._close(folded=sound)
+    def close(self) -> bool:
+        """Close all, and fold the log into the journal, unless it was cut or overwritten.
+
+        The answer is whether that was done: not while an append hangs. A look of another thread is
+        waited for, because the guard closes the descriptors that it reads.
+        """
+        if not self.in_use.acquire(timeout=_LOOK):
+            return False
+        try:
+            sound = self._is_sound()
+            with self._side.closed():
+                self._close(folded=sound)
+        finally:
+            self.in_use.release()
+        return True
 
     def close_unfolded(self) -> None:
         """Close all, and leave the log as it is."""
@@ -132,7 +143,7 @@ class WriteConnection:
         if not self.in_use.acquire(blocking=False):
             return True  # an append looks at them itself
         try:
-            return not self._doubtful and self.look()
+            return not (self._closed or self._doubtful) and self.look()
         finally:
             self.in_use.release()
 

@@ -3,7 +3,7 @@
 import sqlite3
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,20 +34,20 @@ def give_room_back(journal: Journal, *more: str) -> None:
 
 
 @contextmanager
-def reading(journal: Journal) -> Iterator[None]:
-    """Have a thread read events without a pause."""
+def repeating(call: Callable[[], object]) -> Iterator[None]:
+    """Have a thread do this again and again, without a pause."""
     ended = threading.Event()
     failed: list[Exception] = []
 
-    def read() -> None:
+    def repeat() -> None:
         while not ended.is_set():
             try:
-                assert journal.time_of(1) == START + 1
+                call()
             except Exception as error:
                 failed.append(error)
                 return
 
-    thread = threading.Thread(target=read)
+    thread = threading.Thread(target=repeat)
     thread.start()
     try:
         yield
@@ -68,7 +68,7 @@ def test_a_thread_that_reads_meanwhile_costs_sqlite_no_lock(path: Path) -> None:
     """Without its lock of the index, the next program cuts that file, and the daemon dies of it."""
     with Journal.open(str(path)) as journal:
         journal.append([row(1)])
-        with reading(journal):
+        with repeating(lambda: journal.time_of(1)):
             for seq in range(2, 12):
                 give_room_back(journal)
                 journal.append([row(seq)])
@@ -97,3 +97,20 @@ def test_another_program_may_begin_the_log_anew_during_the_look_at_it(
         assert [event.seq for event in journal.tail(0)] == [1, 2]
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT it FROM another").fetchall() == [(1,), (2,)]
+
+
+def test_a_thread_that_looks_at_the_files_keeps_no_journal_open(path: Path) -> None:
+    """Nor does it look at descriptors that are closed, which another file may have by then."""
+    for seq in range(1, 11):
+        journal = Journal.open(str(path))
+        with repeating(journal.is_whole):
+            journal.append([row(seq)])
+            journal.close()
+            assert not path.with_name("journal.db-wal").exists()
+
+
+def test_a_look_at_a_journal_that_was_closed_finds_no_file(path: Path) -> None:
+    with Journal.open(str(path)) as journal:
+        journal.append([row(1)])
+        assert journal.is_whole()
+    assert not journal.is_whole()
