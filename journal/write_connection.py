@@ -19,7 +19,7 @@ from urllib.parse import quote
 from . import deploys
 from .connecting import connect
 from .errors import JournalError, JournalPaused
-from .guard import Guard
+from .guard import FileShorter, Guard
 from .lost_log import close_unfolded
 from .reading import Link, ends, error_text, readable
 from .rows import Snapshot
@@ -174,22 +174,33 @@ class WriteConnection:
         ``last`` is the last event that is durable. With ``room``, there must be some on the disk.
         """
         try:
-            if (
-                not self._closed
-                and self._guard.is_shorter()
-                and _is_all_there(self.path, self._guard, last)
-            ):
-                self._doubtful, self._loss = True, None
-            if self._loss is not None:
-                loss, self._loss = self._loss, None
-                raise loss
-            if self._doubtful:
-                self._open_anew(anchor, last)
-            self._guard.check()
+            while not self._is_usable(anchor, last):
+                pass
             if room:
                 _check_room(os.path.dirname(self.path))
         except (sqlite3.Error, OSError, JournalError) as error:
             raise self.paused(error) from error
+
+    def _is_usable(self, anchor: Link, last: Link) -> bool:
+        """Have such a connection; False if the file has become shorter since the look at its size.
+
+        Raises JournalError, OSError, sqlite3.Error.
+        """
+        shorter = not self._closed and self._guard.is_shorter()
+        if shorter and _is_all_there(self.path, self._guard, last):
+            shorter, self._doubtful, self._loss = False, True, None
+        if self._loss is not None:
+            loss, self._loss = self._loss, None
+            raise loss
+        try:
+            if self._doubtful:
+                self._open_anew(anchor, last)
+            self._guard.check()
+        except FileShorter:
+            if shorter:
+                raise
+            return False
+        return True
 
     def shrink(self, pages: int) -> bool:
         """Give up to so many empty pages back to the disk; whether there may be more.

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from emperord.journal import chain, wal
+from emperord.journal.guard import Guard
 from emperord.journal.store import Journal
 
+FOLD = "PRAGMA wal_checkpoint(TRUNCATE)"
 START = 1_700_000_000_000_000_000
 
 
@@ -24,13 +26,16 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.db"
 
 
-def give_room_back(journal: Journal, *more: str) -> None:
-    """Have another program make room in the file and give it back. ``more`` is done then."""
+def make_room(journal: Journal) -> None:
+    """Have another program leave empty pages in the file."""
     make = ("INSERT INTO config VALUES ('0', zeroblob(262144))", "DELETE FROM config")
-    fold = "PRAGMA wal_checkpoint(TRUNCATE)"
-    subprocess.run(["sqlite3", journal.path, *make, fold], check=True)
+    subprocess.run(["sqlite3", journal.path, *make, FOLD], check=True)
     assert journal.is_whole()
-    subprocess.run(["sqlite3", journal.path, "VACUUM", fold, *more], check=True)
+
+
+def give_back(journal: Journal, *more: str) -> None:
+    """Have another program give them back to the disk, and do ``more``."""
+    subprocess.run(["sqlite3", journal.path, "VACUUM", FOLD, *more], check=True)
 
 
 @contextmanager
@@ -70,9 +75,31 @@ def test_a_thread_that_reads_meanwhile_costs_sqlite_no_lock(path: Path) -> None:
         journal.append([row(1)])
         with repeating(lambda: journal.time_of(1)):
             for seq in range(2, 12):
-                give_room_back(journal)
+                make_room(journal)
+                give_back(journal)
                 journal.append([row(seq)])
                 assert locks(path) != []
+
+
+def test_another_program_may_give_room_back_just_before_an_append(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[bool] = []
+    is_shorter = Guard.is_shorter
+
+    def is_shorter_later(guard: Guard) -> bool:
+        looked.append(is_shorter(guard))
+        if looked == [False]:
+            give_back(journal)
+        return looked[-1]
+
+    with Journal.open(str(path)) as journal:
+        journal.append([row(1)])
+        make_room(journal)
+        monkeypatch.setattr(Guard, "is_shorter", is_shorter_later)
+        journal.append([row(2)])
+        assert looked == [False, True]
+        assert [event.seq for event in journal.tail(0)] == [1, 2]
 
 
 def test_another_program_may_begin_the_log_anew_during_the_look_at_it(
@@ -84,13 +111,14 @@ def test_another_program_may_begin_the_log_anew_during_the_look_at_it(
 
     def walk_late(*args: Any, **more: Any) -> wal.Walk:
         if not begun:
-            begun.append("PRAGMA wal_checkpoint(TRUNCATE)")
+            begun.append(FOLD)
             subprocess.run(["sqlite3", path, *begun, "INSERT INTO another VALUES (2)"], check=True)
         return walk(*args, **more)
 
     with Journal.open(str(path)) as journal:
         journal.append([row(1)])
-        give_room_back(journal, "CREATE TABLE another (it)", "INSERT INTO another VALUES (1)")
+        make_room(journal)
+        give_back(journal, "CREATE TABLE another (it)", "INSERT INTO another VALUES (1)")
         monkeypatch.setattr(wal, "walk", walk_late)
         journal.append([row(2)])
         assert begun != []
