@@ -8,13 +8,17 @@ when it starts. Until it can, it adds none.
 An event that is damaged says nothing of the deploys before it. Then the table has the rows of all
 deploys behind the next snapshot. The row ``deploys`` of the table ``chain`` names that event, for
 the next daemon. ``verify`` does not ask for it: behind damage it folds and compares nothing.
+
+The definition of outcomes may change. A migration then empties the table, so that the next daemon
+makes all rows anew. Until it has run, a reader takes no row for an outcome of today.
 """
 
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from . import rows
+from . import rows, schema
+from .migrations import OUTCOMES_AGAIN
 
 DEPLOYED: Final = rows.DEPLOYED
 DEPLOYS: Final = rows.DEPLOYS
@@ -43,6 +47,11 @@ FROM deploy JOIN event USING (seq) WHERE NOT settled AND seq > ? ORDER BY seq
 def is_made(db: sqlite3.Connection) -> bool:
     """Whether the journal has the table."""
     return db.execute(_MADE).fetchone() is not None
+
+
+def is_current(db: sqlite3.Connection) -> bool:
+    """Whether the journal has the table, with outcomes as this version defines them."""
+    return is_made(db) and OUTCOMES_AGAIN in schema.applied(db)
 
 
 def is_filled(db: sqlite3.Connection, begin: int) -> bool:

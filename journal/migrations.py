@@ -146,10 +146,19 @@ FROM deploy JOIN event ON event.seq = deploy.seq
 ORDER BY deploy.seq;
 """
 
-NAMES: Final = ("0001_record", "0002_deploys", "0003_events", "0004_outcomes", "0005_deploys")
-_SCRIPTS: Final = dict(
-    zip(NAMES, (_RECORD + _ENDS, _DEPLOYS, _EVENTS, _OUTCOMES, _DEPLOYS_AGAIN), strict=True)
-)
+# Other outcomes follow from the same events since. The next daemon stores all of them anew.
+_OUTCOMES_AGAIN = "DELETE FROM deploy;"
+
+OUTCOMES_AGAIN: Final = "0006_outcomes"
+_SCRIPTS: Final = {
+    "0001_record": _RECORD + _ENDS,
+    "0002_deploys": _DEPLOYS,
+    "0003_events": _EVENTS,
+    "0004_outcomes": _OUTCOMES,
+    "0005_deploys": _DEPLOYS_AGAIN,
+    OUTCOMES_AGAIN: _OUTCOMES_AGAIN,
+}
+NAMES: Final = tuple(_SCRIPTS)
 
 
 def statements(name: str) -> Iterator[str]:

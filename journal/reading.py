@@ -252,12 +252,12 @@ class Reader:
     def has_deploys(self) -> bool:
         """Whether the daemon stored the outcomes of deploys."""
         with self.reading():
-            return deploys.is_made(self.db) and deploys.is_filled(self.db, self.anchor.seq)
+            return deploys.is_current(self.db) and deploys.is_filled(self.db, self.anchor.seq)
 
     def has_outcomes(self) -> bool:
         """Whether there is any row of them, so that there has to be one for each deploy."""
         with self.reading():
-            return deploys.is_made(self.db) and not deploys.is_empty(self.db)
+            return deploys.is_current(self.db) and not deploys.is_empty(self.db)
 
     def outside(self) -> Iterator[tuple[str, int | None]]:
         """The flaws of rows that are not of the record, with numbers. Raises sqlite3.Error."""

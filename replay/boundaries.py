@@ -14,6 +14,7 @@ from copy import copy
 import msgspec
 
 from ..daemon.core.actions import Action
+from ..daemon.core.deaths import Result
 from ..daemon.core.deploys import Deploy, Deploys
 from ..daemon.core.fleet import Fleet, Phase, Vassal
 from ..daemon.core.rollout import Rollout
@@ -40,6 +41,7 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True):
     patience: float = 0.0
     superseded: bool = False
     second: int | None = None  # the candidate that it had before the event
+    result: Result | None = None  # of the end that the event tells
     by_rollout: bool = False
     held_back: bool = False
 
@@ -67,11 +69,11 @@ class Following(Deploys):
     def look(self, fleet: Fleet, event: Event, phase: Phase | None, name: str) -> None:
         if self.open[name].seq < 0:
             vassal, patience = _copied(fleet, name), fleet.policy.start_patience
-            second = self.second
+            second, result = self.second, self.result
             held_back = _is_held_back(fleet, vassal)
             note = Note(
                 event.seq, name, vassal, phase,
-                patience=patience, second=second, held_back=held_back,
+                patience=patience, second=second, result=result, held_back=held_back,
             )  # fmt: skip
             self.notes.append(note)
         placeholder = self.open[name]
@@ -179,5 +181,5 @@ def _apply(follower: Deploys, note: Note, event: Event) -> None:
     elif note.order is not None:
         follower.order(fleet, event, [note.order])
     else:
-        follower.second = note.second
+        follower.second, follower.result = note.second, note.result
         follower.look(fleet, event, note.phase, note.name)

@@ -6,19 +6,16 @@ those have none. ``last`` first looks for what began last.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import msgspec
 
-from ..journal.events import Before, DaemonStarted, Event, Exited, Failed
+from ..journal.events import Before, DaemonStarted, Event, Failed
 from ..journal.reading import COLUMNS, Reader
 from ..journal.times import took
 from . import intact_events
-from .asked_ends import Cause, why_ended
 from .change_groups import GAP
-from .event_text import decode_actions
-from .rebuild import damaged
-from .salvage import leave_out
+from .failed_ends import FailedEnd, failed_ends
 
 Kind = Literal["outage", "removal", "crash loop", "daemon"]
 MASS: Final = 5  # vassals that one listing removes
@@ -181,7 +178,7 @@ def ending(before: Before) -> str:
 # Vassals
 
 
-def _crash_loops(ends: Iterable["FailedEnd"]) -> Iterator[Incident]:
+def _crash_loops(ends: Iterable[FailedEnd]) -> Iterator[Incident]:
     """Vassals that died again and again: whether that was a break, its story tells."""
     runs: dict[str, list[FailedEnd]] = defaultdict(list)
     for end in ends:
@@ -196,43 +193,7 @@ def _crash_loops(ends: Iterable["FailedEnd"]) -> Iterator[Incident]:
             yield _loop(run)
 
 
-def _loop(run: Sequence["FailedEnd"]) -> Incident:
+def _loop(run: Sequence[FailedEnd]) -> Incident:
     first, last = run[0], run[-1]
     text = f"died {len(run)} times"
     return Incident("crash loop", first.seq, first.at, last.seq, first.vassal, text, until=last.at)
-
-
-class FailedEnd(NamedTuple):
-    """The end of a process that was a failure."""
-
-    seq: int
-    at: int
-    vassal: str
-
-
-def failed_ends(reader: Reader, after: int, upto: int) -> Iterator[FailedEnd]:
-    """The ends of processes that were failures: unasked, or asked for because of one."""
-    rows: list[Any] = reader.fetch(
-        "SELECT one.seq, one.at, one.vassal, one.body, cause.kind, cause.actions,"
-        " before.kind, before.actions FROM event AS one"
-        " LEFT JOIN event AS cause ON cause.seq = one.cause"
-        " LEFT JOIN event AS before ON before.seq = cause.cause"
-        " WHERE one.seq > ? AND one.seq <= ? AND one.kind = 'exited' ORDER BY one.seq",
-        after, upto,
-    )  # fmt: skip
-    for seq, at, name, body, *causes in rows:
-        why = why_ended(_cause(name, *causes[:2]), _cause(name, *causes[2:]))
-        try:
-            told = msgspec.json.decode(body, type=Exited)
-        except (msgspec.DecodeError, TypeError):
-            leave_out(reader, seq, damaged(reader, seq, "cannot be read"))
-            continue
-        if why != "asked" and not (told.away or told.reload):
-            yield FailedEnd(seq, at, name)
-
-
-def _cause(name: str, kind: str | None, actions: str | None) -> Cause | None:
-    if kind is None:
-        return None
-    orders = decode_actions(actions or "[]")
-    return Cause(kind, [action.do for action in orders if action.vassal == name])

@@ -27,7 +27,8 @@ from ..monitors.names import shown
 from . import nearby_changes, open_end, why
 from .altered_rows import altered
 from .event_text import how_it_ended
-from .fleet_incidents import Incident, ending, failed_ends, incidents
+from .failed_ends import failed_ends
+from .fleet_incidents import Incident, ending, incidents
 from .incident_of_vassal import NOT_KNOWN
 from .incident_of_vassal import page as page_of_vassal
 from .page import Page, Section

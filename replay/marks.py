@@ -17,8 +17,9 @@ from typing import Any, Final
 import msgspec
 
 from ..daemon.core.actions import Action
+from ..daemon.core.deaths import is_success
 from ..daemon.core.end_text import whose
-from ..daemon.core.fleet import End
+from ..daemon.core.fleet import End, Fleet
 from ..journal.deploys import DEPLOYED
 from ..journal.events import Event, Exited, OperatorRequested
 from ..journal.reading import COLUMNS, Reader, Row
@@ -28,6 +29,7 @@ from .breaks import Mark, What
 from .event_text import decode_actions, essence, how_it_ended
 from .fleet_requests import requests_for_all
 from .instances import Told, instances
+from .reload_orders import ReloadOrder
 
 MOST: Final = 2000  # events of a vassal that are read
 _FAR: Final = 50_000  # events among which all requests for all vassals are looked for
@@ -165,12 +167,13 @@ def _causes(reader: Reader, found: dict[int, Row], known: Set[int | None]) -> li
 # Marks
 
 
-def marks(told: Record, throttle: int = 1000) -> Iterator[Mark]:
-    """The marks of a record; ``throttle`` is the policy's, in milliseconds."""
+def marks(told: Record, fleet: Fleet) -> Iterator[Mark]:
+    """The marks of a record. ``fleet`` has the policy and the rules that count."""
     settings: dict[str, str] = {}  # of the config that may run
     wanted: dict[str, str] = {}
     tried = False  # the config that was deployed last gets to the vassal by a replacement
-    began = 0  # when a process was told to run last
+    began = 0  # when a process was started last
+    reload = ReloadOrder(fleet)
     loyal = False  # it has served a request
     for entry in told:
         event = entry.event
@@ -183,19 +186,25 @@ def marks(told: Record, throttle: int = 1000) -> Iterator[Mark]:
         elif (own and event.kind == "preflight_passed" and not tried) or told.replaces(entry):
             settings = wanted
         plain = "command" in settings and settings.get("ready", "spawn") == "spawn"
-        ran = event.at - began >= throttle * _MILLISECOND
+        ran = event.at - began >= fleet.policy.throttle * _MILLISECOND
         if event.seq in told.seconds.about:
             yield from _of_second(told.seconds, event, plain)
             began = event.at if event.seq in told.seconds.taken else began
         elif event.kind == "exited" and own:
-            yield _ended(told, entry, settings, ran or loyal)
+            reloaded = reload.ended_it(event, settings)
+            yield _ended(told, entry, settings, ran or loyal, reloaded)
         else:
             yield from _of_event(told, entry, plain, tried)
         loyal = (loyal or event.kind == "vassal_loyal") and not entry.orders_to("spawn")
+        spawns = entry.orders_to("spawn") and event.seq not in told.seconds.started
+        reload.take(
+            event, own=own and event.seq not in told.seconds.about, spawns=spawns,
+            reloads=entry.orders_to("reload"), taken=event.seq in told.seconds.taken,
+        )  # fmt: skip
         if entry.orders_to("spawn", "reload") and event.seq not in told.seconds.started:
             runs = next(each for each in entry.orders if each.do in ("spawn", "reload"))
             yield Mark("run", event.seq, event.at, config=runs.config)
-            began = event.at
+            began = event.at if spawns else began
             if plain and entry.orders_to("reload"):
                 yield _mark("up", event, "running")
 
@@ -276,11 +285,11 @@ def _cause(entry: Entry | None) -> Cause | None:
     return Cause(entry.event.kind, [action.do for action in entry.orders])
 
 
-def _ended(told: Record, entry: Entry, settings: dict[str, str], ran: bool) -> Mark:
+def _ended(told: Record, entry: Entry, settings: dict[str, str], ran: bool, reloaded: bool) -> Mark:
     """An exit: a death, unless something ordered it or it is no failure.
 
     ``ran``: it ran for as long as the first throttle, or has served a request. So a success exit
-    code is no failure.
+    code is no failure. ``reloaded``: a reload that was ordered ended it.
     """
     event = entry.event
     body = event.body
@@ -296,9 +305,8 @@ def _ended(told: Record, entry: Entry, settings: dict[str, str], ran: bool) -> M
         so = "stopped" if why == "sick" else "killed"
         return _mark("death", event, f"{essence(lost.event.body)}, so it was {so}")
     ordered = why == "asked"
-    codes = settings.get("success-exit-codes", "0").replace(",", " ").split()
-    well = body.code is not None and str(body.code) in codes
-    unasked = not (ordered or body.away or body.reload)
+    well = is_success(settings, body.code)
+    unasked = not (ordered or body.away or reloaded)
     is_done = well and settings.get("restart", "always") != "always"  # or waits for a client
     failed = unasked and not (well and (ran or is_done))
     rests = unasked and not failed and (is_done or entry.orders_to("listen"))

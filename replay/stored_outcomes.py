@@ -5,10 +5,11 @@ length takes the memory of the deploys that are open. The findings count only wh
 the end of the record without a difference.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ..daemon.core.deploys import Deploy, Deploys
+from ..journal import deploys
 from ..journal.damage import Audit
 from ..journal.deploys import COLUMNS, DEPLOYS, Row
 from ..journal.errors import JournalError
@@ -20,6 +21,21 @@ _MOST: Final = 1_000  # findings that are kept
 _OTHER: Final = "its outcome is not what follows from the events"
 _TOLD: Final = COLUMNS.split(", ")[1:4]  # people see these
 _MORE: Final = COLUMNS.split(", ")[4:]  # the daemon goes on with these
+
+
+def notes(reader: Reader) -> Iterator[str]:
+    """A note where the table is not compared."""
+    try:
+        with reader.reading():
+            made = deploys.is_made(reader.db) and not deploys.is_current(reader.db)
+            former = made and not deploys.is_empty(reader.db)
+    except JournalError:
+        return  # that the table cannot be read is found elsewhere
+    if former:
+        yield (
+            "its table deploy has outcomes as an earlier version defined them, so they are not"
+            " compared; the next daemon stores them anew"
+        )
 
 
 class StoredOutcomes:

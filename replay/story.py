@@ -134,7 +134,7 @@ def _marks(told: Record, vassal: Vassal | None, fleet: Fleet) -> Iterator[Mark]:
     A bar of the config itself is a mark of its deploy.
     """
     last: Mark | None = None
-    for mark in marks(told, fleet.policy.throttle):
+    for mark in marks(told, fleet):
         last = mark
         yield mark
     if vassal is None or vassal.phase != "barred" or last is None or last.what == "death":

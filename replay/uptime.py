@@ -161,17 +161,10 @@ def is_failure(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
     body: Any = event.body
     if body.away:
         return False
-    verdict = deaths.judge(fleet, vassal, event)
-    if verdict in ("exiled", "finished"):
-        return verdict == "exiled" or not deaths.succeeded(vassal, body)
-    return deaths.is_restart(vassal, body, verdict)
+    return deaths.result_of(fleet, vassal, event) == "failed"
 
 
 def finished(spec: Spec, body: Exited) -> bool:
     """Whether it ended well, and its settings want no other start."""
     restart = spec.settings.get("restart", "always")
-    return restart != "always" and not spec.socket and _succeeded(spec, body)
-
-
-def _succeeded(spec: Spec, body: Exited) -> bool:
-    return deaths.succeeded(Vassal("", "", spec, "queued", 0, 0), body)
+    return restart != "always" and not spec.socket and deaths.is_success(spec.settings, body.code)

@@ -31,7 +31,7 @@ from ..journal.files import Files
 from ..journal.joined import files_of
 from ..journal.reading import Reader, Row, Stored
 from ..monitors.names import shown
-from . import beginnings, open_end, segments
+from . import beginnings, open_end, segments, stored_outcomes
 from .collecting import uncollected
 from .divergence import Divergence, Divergences, of_fleets
 from .event_text import decode_actions
@@ -151,6 +151,7 @@ def _verify(
         if since is not None:
             since.compare(reader, audit)
         beginnings.compare(reader, audit)
+        verdict.notes += stored_outcomes.notes(reader)
         verdict.notes += verdict.states.notes(reader.anchor.seq + 1)
         if folder is not None:
             verdict.configs = audit.check_configs(

@@ -12,6 +12,7 @@ The order is that of precedence. A success within the first throttle counts as a
 program that ends well at once, again and again, would be started once a second for ever.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from ...journal.events import Event
@@ -23,6 +24,7 @@ _SECOND: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
 
 Verdict = Literal["exiled", "reloaded", "excused", "finished", "loyal", "succeeded", "blamed"]
+Result = Literal["failed", "well", "reloaded"]
 
 
 def judge(fleet: Fleet, vassal: Vassal, event: Event) -> Verdict:
@@ -53,27 +55,51 @@ def is_restart(vassal: Vassal, body: Any, verdict: Verdict) -> bool:
     return verdict == "blamed" or (verdict in ("loyal", "excused") and not succeeded(vassal, body))
 
 
+def result_of(fleet: Fleet, vassal: Vassal, event: Event) -> Result:
+    """How an ``exited`` that ``judge`` can judge is told; the fleet is that before the event.
+
+    ``failed`` holds for one that no daemon saw, too: no restart counts then, but its code is known.
+    """
+    verdict = judge(fleet, vassal, event)
+    if verdict == "reloaded":
+        return "reloaded"
+    failed = verdict in ("exiled", "blamed") or not succeeded(vassal, event.body)
+    return "failed" if failed else "well"
+
+
 def succeeded(vassal: Vassal, body: Any) -> bool:
     """Whether its exit code is one of its success codes."""
-    codes = vassal.aim.settings.get("success-exit-codes", "0")
-    return body.code is not None and str(body.code) in codes.replace(",", " ").split()
+    return is_success(vassal.aim.settings, body.code)
+
+
+def is_success(settings: Mapping[str, str], code: int | None) -> bool:
+    """Whether these settings of a config name an exit code as a success."""
+    codes = settings.get("success-exit-codes", "0")
+    return code is not None and str(code) in codes.replace(",", " ").split()
 
 
 def _ended_by_reload(fleet: Fleet, vassal: Vassal, event: Event) -> bool:
-    """Whether the reload that it has not confirmed ended it.
-
-    uWSGI may take long over its requests before it ends in place of loading anew
-    (exit-on-reload), and confirms a reload in the end. A program confirms none, so only for as long
-    as a stop may take does its end count as one of the reload.
-    """
-    body: Any = event.body
+    """Whether the reload that it has not confirmed ended it."""
     if vassal.reload_at is None:
         return False
-    confirms = vassal.speaks and vassal.control
-    if not confirms and event.at > vassal.reload_at + int(fleet.policy.mercy * _SECOND):
+    mercy = None if vassal.speaks and vassal.control else fleet.policy.mercy
+    return is_of_reload(event, vassal.reload_at, mercy, vassal.aim.settings)
+
+
+def is_of_reload(
+    event: Event, since: int, mercy: float | None, settings: Mapping[str, str]
+) -> bool:
+    """Whether an ``exited`` is that of a reload which was ordered and not confirmed ``since``.
+
+    ``mercy`` is None for uWSGI. It may take long over its requests before it ends in place of
+    loading anew (exit-on-reload), and confirms a reload in the end. A program confirms none. So its
+    end counts as one of the reload for ``mercy`` seconds only, as long as a stop may take.
+    """
+    body: Any = event.body
+    if mercy is not None and event.at > since + int(mercy * _SECOND):
         return False
     unknown = body.code is None and body.signal is None  # its parent is neither daemon nor keeper
-    return body.reload or unknown or succeeded(vassal, body)
+    return body.reload or unknown or is_success(settings, body.code)
 
 
 def _wants_no_other(vassal: Vassal, body: Any) -> bool:

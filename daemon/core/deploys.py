@@ -17,7 +17,8 @@ those that today's fold would give.
                 it counts as starting here.
 ``died``        it ended unasked before it accepted, its heartbeat was lost, or the machine
                 could not start it. That a later try may go better does not change it. A death
-                while no daemon was there counts against no config: the next try tells.
+                while no daemon was there counts against no config, and neither does an end by the
+                reload (``deaths.py``): the next try tells.
 ``barred``      it may not run: the source says so, the policy, exit code 26, a failed exec
 ``stopped``     removed, and its process has gone (or there was none); or an operator stopped it
                 before it accepted
@@ -142,6 +143,7 @@ class Deploys:
         self.lost = False  # an outcome could not be told
         self._fits = fits
         self.second: int | None = None  # the candidate that the vassal had before the event
+        self.result: deaths.Result | None = None  # of the end that the event tells
         # A heap: when trials end.
         self._trials: list[tuple[int, int, str]] = []
         for deploy in self.open.values():
@@ -175,7 +177,7 @@ class Deploys:
         is_open = name in self.open
         phase: Phase | None = None
         previous, owned = None, False
-        self.second = None
+        self.second = self.result = None
         if deploys or is_open:
             before = fleet.vassals.get(name)  # type: ignore[arg-type]
             if before is not None:
@@ -185,6 +187,8 @@ class Deploys:
                 if deploys:
                     previous = before.spec.config if before.wanted else None
                     owned = before.monitor == event.monitor
+                elif event.kind == "exited" and _is_unordered(before, event):
+                    self.result = deaths.result_of(fleet, before, event)
         actions = fold(fleet, event)
         orders = actions if recorded is None else recorded
         try:
@@ -265,7 +269,7 @@ class Deploys:
         elif self.second is not None and deploy.attempt == self.second:
             _of_candidate(deploy, event, vassal)
         elif event.kind in _OF_ATTEMPT:
-            _of_attempt(deploy, event, phase, vassal)
+            _of_attempt(deploy, event, phase, vassal, self.result)
         elif event.kind == "spawned" and _plain_is_up(deploy, event, phase, vassal):
             self._try(fleet, deploy, event)
         if deploy.outcome in _KEPT:
@@ -371,10 +375,23 @@ def _plain_is_up(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vass
     return deploy.attempt is not None and getattr(event.body, "attempt", None) == deploy.attempt
 
 
-def _of_attempt(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vassal | None) -> None:
+def _is_unordered(vassal: Vassal, event: Event) -> bool:
+    """Whether an ``exited`` is of the vassal's process, and the fold has not ordered that end."""
+    own = getattr(event.body, "attempt", None) == vassal.attempt
+    return own and vassal.phase in UP and vassal.phase != "stopping"
+
+
+def _of_attempt(
+    deploy: Deploy,
+    event: Event,
+    phase: Phase | None,
+    vassal: Vassal | None,
+    result: deaths.Result | None,
+) -> None:
     """Conclude from an event about the attempt that runs the deployed config.
 
-    ``phase`` is what the vassal was in before the event, ``vassal`` what it is after it.
+    ``phase`` is what the vassal was in before the event, ``vassal`` what it is after it. ``result``
+    is the fold's of an end. One of a reload tells nothing: the next start does.
     """
     body: Any = event.body
     kind = event.kind
@@ -393,21 +410,15 @@ def _of_attempt(deploy: Deploy, event: Event, phase: Phase | None, vassal: Vassa
         deploy.settle("accepting", event)
     elif kind == "vassal_loyal" or (kind == "adopted" and not body.control):
         deploy.settle("running", event, for_good=False)
-    elif kind == "exited" and vassal is not None and _is_no_failure(phase, vassal, body):
-        if phase != "reloading":
-            deploy.settle("running", event)
+    elif kind == "exited" and result == "well" and phase != "reloading":
+        deploy.settle("running", event)
     elif (
         kind == "heartbeat_lost"
         or (kind == "health_lost" and vassal is not None and vassal.phase == "stopping")
-        or (kind == "exited" and not body.away)
+        or (kind == "exited" and result == "failed" and not body.away)
         or (kind == "spawn_failed" and body.fault != "interrupted")
     ):
         deploy.settle(_barred_or_died(vassal), event)
-
-
-def _is_no_failure(phase: Phase, vassal: Vassal, body: Any) -> bool:
-    """Whether an end was one that a reload asked for, or one that went well."""
-    return body.reload or (deaths.succeeded(vassal, body) and vassal.phase != "throttled")
 
 
 def _barred_or_died(vassal: Vassal | None) -> Outcome:

@@ -10,7 +10,7 @@ import pytest
 from emperord.journal.errors import Damaged
 from emperord.journal.reading import open_journal
 from emperord.replay import salvage
-from emperord.replay.fleet_incidents import failed_ends
+from emperord.replay.failed_ends import failed_ends
 from journal_builder import building
 from support.replaying import asking
 
