@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from .decoding import decode_body
 from .errors import JournalError
 from .events import Announced
+from .reading import unpacked
 from .write_connection import WriteConnection
 
 _CONFIG: Final = "CASE WHEN json_valid(body) THEN json_extract(body, '$.spec.config') END"
@@ -20,6 +21,11 @@ _ENDS: Final = "SELECT min(seq), max(seq) FROM event WHERE seq > ?1"
 _BY_DIGEST: Final = f"""
 SELECT {_COLUMNS}, max(seq) FROM event
 WHERE {_OF_VASSAL} AND substr({_CONFIG}, 1, length(?3)) = ?3 GROUP BY {_CONFIG} LIMIT 2
+"""
+_HAS: Final = f"SELECT 1 FROM event WHERE {_OF_VASSAL} AND {_CONFIG} = ?3 LIMIT 1"
+_FIRST: Final = """
+SELECT seq, hash, fleet, check_sum FROM snapshot WHERE seq = ?1
+    AND hash = (SELECT hash FROM chain WHERE name = 'anchor' AND seq = ?1)
 """
 _GOOD: Final = f"""
 SELECT {_COLUMNS} FROM event JOIN deploy ON deploy.seq = event.seq
@@ -63,24 +69,38 @@ class Announcements:
             raise NotFound(f"event {seq} {of} gave it no config")
         return _decoded(found[0])
 
-    def by_digest(self, vassal: str, digest: str) -> Announcement:
-        """The last one with a config whose digest begins so. Raises NotFound."""
-        found = self._rows(_BY_DIGEST, vassal, digest)
-        if not found:
-            raise NotFound(f"the journal has no config {digest} of it")
-        if len(found) > 1:
-            raise NotFound(f"two of its configs begin with {digest}; write more of the digest")
-        return _decoded(found[0])
+    def by_digest(self, vassal: str, digest: str) -> list[Announcement]:
+        """The last ones with the configs whose digests begin so, of two at most.
 
-    def last_good(self, vassal: str, wanted: str | None, target: str | None) -> Announcement:
+        Raises NotFound where the journal cannot be read.
+        """
+        return [_decoded(row) for row in self._rows(_BY_DIGEST, vassal, digest)]
+
+    def last_good(self, vassal: str, wanted: str | None, target: str | None) -> Announcement | None:
         """The last good one before the target, which is neither that nor wanted.
 
-        Raises NotFound.
+        Raises NotFound where the journal cannot be read.
         """
         found = self._rows(_GOOD, vassal, wanted or "", target or "")
-        if not found:
-            raise NotFound("the journal has no config before with which it was accepting")
-        return _decoded(found[0])
+        return _decoded(found[0]) if found else None
+
+    def has(self, vassal: str, config: str | None) -> bool:
+        """Whether an event gave the vassal this config. Raises NotFound as the others."""
+        return bool(self._rows(_HAS, vassal, config))
+
+    @property
+    def begin(self) -> int:
+        """The last event that went to an archive; 0 where none did."""
+        return self._begin()
+
+    def first_fleet(self) -> bytes | None:
+        """The JSON of the fleet with which an archived journal begins.
+
+        None where nothing was archived, or that is not what was written. Raises NotFound.
+        """
+        for row in self._rows(_FIRST) if self._begin() else ():
+            return unpacked(*row).fleet
+        return None
 
     def _rows(self, sql: str, *keys: object) -> list[Any]:
         try:

@@ -317,8 +317,8 @@ class Checkpoint(Body, frozen=True):
 class OperatorRequested(ByOperator, frozen=True):
     """A person asked. The event's vassal is None when all are meant. ``reason`` is the person's.
 
-    A ``rollback`` is to the config ``back_to``, which a source gave in event ``deploy``. A ``stop``
-    with ``keep_listening`` leaves the vassal's addresses open.
+    A ``rollback`` is to the config ``back_to``, which a source gave in event ``deploy``: None where
+    that went to an archive. A ``stop`` with ``keep_listening`` leaves the vassal's addresses open.
     """
 
     request: Request

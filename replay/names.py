@@ -1,26 +1,33 @@
 """Names that were never there, and what may have been meant."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from typing import Final
+from weakref import WeakKeyDictionary
 
 from ..daemon.cli.nearest import did_you_mean, is_pattern, nearest
+from ..daemon.core.fleet import Fleet
 from ..journal.errors import JournalError
 from ..journal.reading import Reader
 from ..monitors.names import shown
 from .rebuild import NotFound, base
 
+_first: Final = WeakKeyDictionary[Reader, Fleet]()
+
 
 def known(reader: Reader) -> list[str]:
     """Every vassal of which an event speaks, or that was there before this file, sorted."""
-    return sorted({*reader.vassals(), *_older(reader)})
+    return sorted({*reader.vassals(), *first_fleet(reader).vassals})
 
 
-def _older(reader: Reader) -> Collection[str]:
-    """The vassals of the fleet with which this file begins. A damaged snapshot tells none."""
-    try:
-        return base(reader, reader.anchor.seq)[0].vassals
-    except JournalError:
-        return ()
+def first_fleet(reader: Reader) -> Fleet:
+    """The fleet with which this file begins. A damaged snapshot tells none."""
+    if reader not in _first:
+        try:
+            _first[reader] = base(reader, reader.anchor.seq)[0]
+        except JournalError:
+            _first[reader] = Fleet()
+    return _first[reader]
 
 
 def check_known(reader: Reader, name: str) -> None:
@@ -30,7 +37,7 @@ def check_known(reader: Reader, name: str) -> None:
 
 
 def _is_known(reader: Reader, name: str) -> bool:
-    return reader.first_of(name) is not None or name in _older(reader)
+    return reader.first_of(name) is not None or name in first_fleet(reader).vassals
 
 
 def unknown(reader: Reader, name: str) -> str:

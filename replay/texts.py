@@ -17,8 +17,9 @@ from ..journal.reading import Reader
 from ..journal.selection import Filter
 from ..journal.times import EventNumber, moment, rfc3339
 from ..monitors.names import shown
+from .beginnings import look_in_archive
 from .holds import last_ran
-from .names import check_known
+from .names import check_known, first_fleet
 from .rebuild import NotFound
 
 _NUMBER: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -26,13 +27,19 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{4,64}", re.ASCII)
 
 
 class Text(msgspec.Struct, frozen=True):
-    """One config that was deployed for a vassal."""
+    """One config that was deployed for a vassal.
+
+    ``is_older``: that was at event ``seq`` or before, behind which the file begins.
+    """
 
     seq: int
     at: int
     digest: str | None
+    is_older: bool = False
 
     def label(self, name: str) -> str:
+        if self.is_older:
+            return f"{shown(name)}\tbefore event {self.seq + 1}, {short(self.digest)}"
         return f"{shown(name)}\tevent {self.seq}, {rfc3339(self.at)}, {short(self.digest)}"
 
 
@@ -104,18 +111,26 @@ def diff(reader: Reader, name: str, old: str | None, new: str | None) -> Iterato
     texts = _texts(reader, name)
     if not texts:
         raise NotFound(f"no config of {shown(name)} is in this journal")
-    after = texts[-1] if new is None else _pick(texts, name, new, reader.head.seq)
+    after = texts[-1] if new is None else _picked(reader, texts, name, new)
     if old is not None:
-        before = _pick(texts, name, old, reader.head.seq)
+        before = _picked(reader, texts, name, old)
     else:
         earlier = [text for text in texts if text.seq < after.seq]
         if not earlier:
-            raise NotFound(f"{shown(name)} had no other config before event {after.seq}")
+            raise NotFound(_no_other(reader, name, after))
         before = earlier[-1]
     yield from unified(
         _content(reader, name, before.digest), _content(reader, name, after.digest),
         before.label(name).encode(), after.label(name).encode(),
     )  # fmt: skip
+
+
+def _no_other(reader: Reader, name: str, after: Text) -> str:
+    begin = f"event {after.seq}"
+    if not reader.anchor.seq:
+        return f"{shown(name)} had no other config before {begin}"
+    advice = look_in_archive(reader)
+    return f"no other config of {shown(name)} from before {begin} is in this file; {advice}"
 
 
 def diff_to_wanted(reader: Reader, fleet: Fleet, name: str) -> Iterator[bytes]:
@@ -140,14 +155,34 @@ def diff_to_wanted(reader: Reader, fleet: Fleet, name: str) -> Iterator[bytes]:
 
 
 def _texts(reader: Reader, name: str) -> list[Text]:
-    """The configs that were deployed, in order; the same one twice in a row is told once."""
+    """The configs that were deployed, in order; the same one twice in a row is told once.
+
+    The first one may be that which the vassal had where the file begins.
+    """
     texts: list[Text] = []
+    fleet = first_fleet(reader)
+    before = fleet.vassals.get(name)
+    if before is not None and before.wanted:
+        texts.append(Text(reader.anchor.seq, fleet.at, before.spec.config, is_older=True))
     for event in reader.events(Filter(vassal=name, kinds=DEPLOYED)):
         assert isinstance(event.body, Announced)
         digest = event.body.spec.config
         if not texts or texts[-1].digest != digest:
             texts.append(Text(event.seq, event.at, digest))
     return texts
+
+
+class _NoConfig(NotFound):
+    """The vassal had no such config, as far as the file tells."""
+
+
+def _picked(reader: Reader, texts: list[Text], name: str, told: str) -> Text:
+    try:
+        return _pick(texts, name, told, reader.head.seq)
+    except _NoConfig as none:
+        if not reader.anchor.seq:
+            raise
+        raise NotFound(f"{none} in this file; {look_in_archive(reader)}") from None
 
 
 def _pick(texts: list[Text], name: str, told: str, last: int) -> Text:
@@ -165,7 +200,7 @@ def _pick(texts: list[Text], name: str, told: str, last: int) -> Text:
         when = moment(told)
     except ValueError:
         if _DIGEST.fullmatch(told.lower()):
-            raise NotFound(f"{shown(name)} had no config {told}") from None
+            raise _NoConfig(f"{shown(name)} had no config {told}") from None
         if _NUMBER.fullmatch(told):
             return _at_event(texts, name, int(told), last)
         raise
@@ -183,7 +218,7 @@ def _at_event(texts: list[Text], name: str, seq: int, last: int) -> Text:
 def _latest(texts: list[Text], name: str, fits: Callable[[Text], bool], when: str) -> Text:
     found = [text for text in texts if fits(text)]
     if not found:
-        raise NotFound(f"{shown(name)} had no config at {when}")
+        raise _NoConfig(f"{shown(name)} had no config at {when}")
     return found[-1]
 
 

@@ -3,16 +3,17 @@
     {"do": "rollback", "names": [N, ...], "to": "41" or a digest, "cancel": true}
 
 Without ``to`` a vassal goes back to the last config before with which it was accepting. The journal
-has them all. The one that is found stands in the event, so a replay needs no look into the journal.
+has them (``former.py``). The one that is found stands in the event, so a replay needs no look into
+the journal.
 """
 
 import copy
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
-from ...journal.announcements import Announcement, NotFound
+from ...journal.announcements import NotFound
 from ...journal.events import OperatorRequested, Spec
 from ...monitors import preflight
 from ...monitors.names import shown
@@ -26,6 +27,7 @@ from ..core.starts import bar_reason
 from ..host import threads
 from .caller import Caller
 from .choosing import choose
+from .former import Config, FormerConfigs, Known
 from .orders import Daemon, Outcomes, check_journal, timeout_of
 from .refusals import reason_of
 from .server import Client, Refused
@@ -36,24 +38,18 @@ _NUMBER: Final = re.compile(r"@?([0-9]{1,11})", re.ASCII)
 _DIGEST: Final = re.compile(r"[0-9a-f]{6,64}", re.ASCII)
 _LONGEST: Final = 80  # characters of a wrong value that are told
 _MOST: Final = 1000  # vassals of one request
+_NO_JOURNAL: Final = "this daemon has no journal to look into"
 _SHOW: Final = "'emperor-replay history' has the configs of a vassal, and --to takes one"
 
 
-class Former(Protocol):
-    """The former configs of vassals, in the journal."""
-
-    def by_number(self, vassal: str, seq: int) -> Announcement: ...
-
-    def by_digest(self, vassal: str, digest: str) -> Announcement: ...
-
-    def last_good(self, vassal: str, wanted: str | None, target: str | None) -> Announcement: ...
-
-
 class _Found(NamedTuple):
-    """A config that a vassal can go back to, and the spec that it had when that was found."""
+    """A config that a vassal can go back to, and the spec that it had when that was found.
+
+    ``seq`` is the event that brought the config, None where that is in an archive.
+    """
 
     spec: Spec
-    seq: int
+    seq: int | None
     wanted: Spec
 
 
@@ -61,7 +57,7 @@ class Rollbacks:
     """Answers such requests. ``config_text`` finds a text by its digest."""
 
     def __init__(
-        self, daemon: Daemon, former: Former | None, config_text: Any = lambda _: None
+        self, daemon: Daemon, former: Known | None, config_text: Any = lambda _: None
     ) -> None:
         self._daemon = daemon
         self._former = former
@@ -135,24 +131,27 @@ class Rollbacks:
         self, asked: Sequence[tuple[str, Vassal]], to: str | None, policy: Any
     ) -> dict[str, _Found | str]:
         """By vassal, the config that it can go back to, or why it cannot. Blocks."""
-        return {name: self._find(name, vassal, to, policy) for name, vassal in asked}
-
-    def _find(self, name: str, vassal: Vassal, to: str | None, policy: Any) -> _Found | str:
         if self._former is None:
-            return "this daemon has no journal to look into"
-        aim = vassal.target or vassal.spec
+            return dict.fromkeys((name for name, _ in asked), _NO_JOURNAL)
+        former = FormerConfigs(self._former)
+        return {name: self._find(former, name, vassal, to, policy) for name, vassal in asked}
+
+    def _find(
+        self, former: FormerConfigs, name: str, vassal: Vassal, to: str | None, policy: Any
+    ) -> _Found | str:
         try:
             if to is None:
-                found = self._former.last_good(name, vassal.spec.config, aim.config)
+                found = former.last_good(name, vassal)
             elif number := _NUMBER.fullmatch(to):
-                found = self._former.by_number(name, int(number[1]))
+                found = former.by_number(name, int(number[1]))
             else:
-                found = self._former.by_digest(name, to)
+                found = former.by_digest(name, to)
         except NotFound as error:
             return f"{error}; {_SHOW}"
-        why = _unfit(vassal, found, policy) or self._unreadable(found.body.spec)
-        config = f"config {short(found.body.spec.config)} (event {found.seq})"
-        return f"{config} {why}" if why else _Found(found.body.spec, found.seq, vassal.spec)
+        why = _unfit(vassal, found, policy) or self._unreadable(found.spec)
+        event = "archived" if found.seq is None else f"event {found.seq}"
+        config = f"config {short(found.spec.config)} ({event})"
+        return f"{config} {why}" if why else _Found(found.spec, found.seq, vassal.spec)
 
     def _unreadable(self, spec: Spec) -> str | None:
         """Why its text cannot be had from the journal as it was."""
@@ -196,13 +195,13 @@ def _state(vassal: Vassal) -> Vassal:
     return Vassal(
         vassal.name, vassal.monitor, vassal.spec, vassal.phase, 0, 0, refused=vassal.refused,
         check=vassal.check, kept=vassal.kept, waits_in=vassal.waits_in,
-        candidate=copy.copy(vassal.candidate),
+        candidate=copy.copy(vassal.candidate), good=vassal.good,
     )  # fmt: skip
 
 
-def _unfit(vassal: Vassal, found: Announcement, policy: Any) -> str | None:
+def _unfit(vassal: Vassal, found: Config, policy: Any) -> str | None:
     """Why a vassal cannot go back to this config, whatever its text."""
-    spec, wanted = found.body.spec, vassal.spec
+    spec, wanted = found.spec, vassal.spec
     if found.monitor != vassal.monitor:
         source = shown(found.monitor or "-")
         return f"is of {source}, and the vassal is now of {shown(vassal.monitor)}"

@@ -52,7 +52,9 @@ def test_the_outcomes_of_deploys_are_those_from_before(tmp_path: Path, undone: A
             journal.append([stopped])
         journal.append([stopped])
         assert rows(path) == known
-        assert journal.announcements.last_good("a.ini", wanted, wanted).seq == GOOD
+        good = journal.announcements.last_good("a.ini", wanted, wanted)
+        assert good is not None
+        assert good.seq == GOOD
     assert verify(str(path)).audit.findings == []
     with Journal.open(str(path)) as journal:
         assert not journal.deploys.lacks_rows

@@ -57,7 +57,9 @@ def live(path: Path, name: str) -> int:
 def last_good(builder: Builder, name: str) -> int:
     """The deploy to which a rollback leads."""
     wanted = builder.fleet.vassals[name].spec.config
-    return builder.journal.announcements.last_good(name, wanted, wanted).seq
+    good = builder.journal.announcements.last_good(name, wanted, wanted)
+    assert good is not None
+    return good.seq
 
 
 def without_outcome(path: Path) -> list[int]:

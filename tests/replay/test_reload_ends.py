@@ -143,7 +143,9 @@ def test_a_rollback_goes_to_the_deploy_whose_reload_ended_its_process(tmp_path: 
         builder.changed(A, b"bad\n")
         builder.exited(A, code=1)
         target = builder.fleet.vassals[A].spec.config
-        assert builder.journal.announcements.last_good(A, target, target).seq == 6
+        good = builder.journal.announcements.last_good(A, target, target)
+        assert good is not None
+        assert good.seq == 6
 
 
 def test_outcomes_of_an_earlier_version_are_not_compared_and_made_anew(tmp_path: Path) -> None:

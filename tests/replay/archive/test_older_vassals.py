@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from emperord.journal import chain
 from emperord.journal.reading import Reader
 from emperord.replay import search
 from journal_builder import MONITOR, OTHER, building
@@ -92,3 +93,31 @@ def test_a_vassal_without_an_event_is_known(path: Path, command: str, code: int,
     result = ask(path, *command.split())
     assert result.exit_code == code, result.output
     assert says in result.output
+
+
+def test_diff_begins_with_the_config_that_a_vassal_had_there(path: Path) -> None:
+    whole = ask(path, "diff", "changed.ini")
+    assert whole.exit_code == 0
+    old, new, _, *lines = whole.stdout.splitlines()
+    assert old.startswith(f"--- changed.ini\tbefore event {CUT + 1}, ")
+    assert new.startswith("+++ changed.ini\tevent 21, ")
+    assert lines == [" [uwsgi]", "-workers = 4"]
+    digest = chain.digest(b"[uwsgi]\nworkers = 4\n")
+    assert ask(path, "diff", "changed.ini", digest[:8], "@21").stdout == whole.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        pytest.param(
+            ("silent.ini",), "no other config of silent.ini from before event 19", id="no"
+        ),
+        pytest.param(("changed.ini", "@6"), "had no config at event 6 in this file", id="event"),
+        pytest.param(("changed.ini", "abcdef"), "had no config abcdef in this file", id="digest"),
+    ],
+)
+def test_diff_names_the_archive(path: Path, words: tuple[str, ...], says: str) -> None:
+    told = ask(path, "diff", *words)
+    assert told.exit_code != 0
+    assert says in told.stderr
+    assert "; look in the archive" in told.stderr
