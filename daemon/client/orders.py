@@ -16,6 +16,7 @@ import click
 from ...monitors.names import shown
 from ..cli import escapes
 from ..cli.commandline import Command
+from ..cli.digests import short
 from ..cli.option_types import duration
 from .asking import (
     NO_DAEMON,
@@ -37,6 +38,8 @@ from .progress import Bar
 _AGAIN: Final = 0.1  # seconds until the next daemon is asked
 _GRACE: Final = 5.0  # seconds for an answer after the time is over
 _SHOWN: Final = 3  # names that are told of many
+
+_TOLD: Final = ("phase", "config", "event", "error", "log")
 
 _FORMER: Final = (
     "is of a former version and takes no such request; 'emperor-ctl upgrade' replaces it"
@@ -93,10 +96,10 @@ class Orders:
 
     def _tell(self, name: str, line: dict[str, Any]) -> None:
         if self.as_json:
-            told = {key: line[key] for key in ("phase", "error", "log") if key in line}
+            told = {key: line[key] for key in _TOLD if key in line}
             self._bar.line(escapes.encode({"name": name, **told}).decode())
         elif line["ok"]:
-            self._bar.line(f"{shown(name)}: now {line['phase']}")
+            self._bar.line(f"{shown(name)}: now {line['phase']}{_config(line)}")
         if not line["ok"]:
             self.failed = True
             self._bar.line(f"emperor-ctl: {refusal(line)}", error=True)
@@ -227,6 +230,14 @@ def _command(do: str, text: str) -> click.Command:
         sys.exit(run_order(path, request, timeout, f"{do}:", as_json))
 
     return command
+
+
+def _config(line: dict[str, Any]) -> str:
+    """The config to which a vassal went back."""
+    if "config" not in line:
+        return ""
+    event = "archived" if line["event"] is None else f"event {line['event']}"
+    return f", with config {short(line['config'])} ({event})"
 
 
 def run_order(path: str, request: dict[str, Any], timeout: float, title: str, as_json: bool) -> int:

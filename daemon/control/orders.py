@@ -83,6 +83,7 @@ class Outcomes:
         self._daemon = daemon
         self._client = client
         self._logs = 0
+        self.facts: dict[str, dict[str, Any]] = {}  # by vassal, more that its line is to have
         self.done = 0
         self.failed = 0
 
@@ -91,6 +92,7 @@ class Outcomes:
         lines = []
         for name, (phase, failure, overtaken) in told:
             line: dict[str, Any] = {"ok": failure is None, "more": True, "name": name}
+            line |= self.facts.get(name, {})
             if failure is None:
                 self.done += 1
                 lines.append({**line, "phase": phase})

@@ -4,7 +4,7 @@
 
 Without ``to`` a vassal goes back to the last config before with which it was accepting. The journal
 has them (``former.py``). The one that is found stands in the event, so a replay needs no look into
-the journal.
+the journal. The answer about a vassal has the config and the event that brought it.
 """
 
 import copy
@@ -79,7 +79,7 @@ class Rollbacks:
         check_journal(self._daemon)
         outcomes = Outcomes(self._daemon, client)
         await client.tell({"ok": True, "more": True, "total": len(names)})
-        drafts, refused = await self._drafts(names, to, cancel, request, by)
+        drafts, refused = await self._drafts(names, to, cancel, request, by, outcomes)
         await outcomes.refuse([(name, Verdict(self._phase(name), why)) for name, why in refused])
         if drafts:
             await self._daemon.record(*drafts.values())
@@ -97,7 +97,7 @@ class Rollbacks:
 
     async def _drafts(
         self, names: Sequence[str], to: str | None, cancel: bool, request: Mapping[str, Any],
-        by: Caller,
+        by: Caller, outcomes: Outcomes,
     ) -> tuple[dict[str, Draft], list[tuple[str, str]]]:  # fmt: skip
         """The requests to record, by vassal, and the reasons of those that are refused."""
         asked_by = {"via": "control", "reason": reason_of(request), **by.fields}
@@ -118,6 +118,7 @@ class Rollbacks:
                 one = found.get(name, "it is forgotten: its source has it no longer")
                 why = one if isinstance(one, str) else _not_now(self._daemon.fleet, vassal, one)
                 if isinstance(one, _Found):
+                    outcomes.facts[name] = {"config": one.spec.config, "event": one.seq}
                     body = OperatorRequested(
                         request="rollback", back_to=one.spec, deploy=one.seq, **asked_by
                     )

@@ -1,5 +1,6 @@
 """``emperor-ctl rollback``: vassals go back to former configs by an operator's word."""
 
+import json
 import re
 from typing import Any
 
@@ -53,7 +54,10 @@ def back(emperor: Emperor, *words: str) -> dict[str, Any]:
 def test_to_the_last_good_one_and_on(three: Emperor) -> None:
     """Again it goes further back. The daemon that comes next keeps it, and --cancel ends it."""
     first, second, third = digests(three)
-    shown = back(three, "--reason", "slow since noon")
+    done = three.ctl("rollback", A, "--reason", "slow since noon")
+    [_, changed, _] = (*three.events("vassal_added", A), *three.events("vassal_changed", A))
+    assert done.stdout == f"a.ini: now accepting, with config {second[:12]} (event {changed.seq})\n"
+    shown = asked(three, "show", A)
     assert (shown["running"], shown["target"], shown["config"]) == (second, second, third)
     assert shown["rolled_back"]["reason"] == "uid 0 asked for it: slow since noon"
     [request] = three.events("operator_requested", A)
@@ -76,7 +80,10 @@ def test_to_one_that_is_named(three: Emperor) -> None:
     added = three.event("vassal_added", A).seq
     assert back(three, "--to", str(added))["running"] == first
     assert back(three, "--to", second[:12].upper())["running"] == second
-    assert back(three, "--to", f"@{added}")["running"] == first
+    told = three.ctl("rollback", A, "--to", f"@{added}", "--json").stdout
+    assert json.loads(told) == {
+        "name": A, "phase": "accepting", "config": first, "event": added
+    }  # fmt: skip
     [again] = three.ctl("rollback", A, "--to", first).stderr.splitlines()
     assert again.endswith("is the one that is started already")
     [wanted] = three.ctl("rollback", A, "--to", third).stderr.splitlines()
@@ -130,7 +137,10 @@ def test_a_text_that_cannot_be_copied_and_a_held_vassal(make_emperor: MakeEmpero
     assert "it is held, as an operator stopped it; 'emperor-ctl start' starts it" in held.stderr
     emperor.ctl("start", A)
     done = emperor.ctl("rollback", A)
-    assert (done.returncode, done.stdout) == (0, "a.ini: now accepting\n")
+    assert done.returncode == 0
+    assert re.fullmatch(
+        r"a.ini: now accepting, with config [0-9a-f]{12} \(event [0-9]+\)\n", done.stdout
+    )
     emperor.stop()
 
 
