@@ -21,6 +21,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from ..daemon.cli.digests import short
+
 What = Literal[
     "deploy",  # its source gives a config
     "run",  # a process is told to run a config, if told that of the mark: a spawn or a reload
@@ -45,7 +47,8 @@ class Mark(msgspec.Struct, frozen=True):
     process sent a signal. ``barred``: a death at which no process ended, as none may run.
     ``starts``: an operator starts a vassal, which may have been held. ``checked``: a deploy that
     may not run before its preflight has passed. ``rests``: an end or a deploy after which
-    nothing wants the vassal up. Its work is done, or it waits for a client.
+    nothing wants the vassal up. Its work is done, or it waits for a client. ``archived``: a deploy
+    that came before the file begins, behind event ``seq``.
     """
 
     what: What
@@ -58,6 +61,12 @@ class Mark(msgspec.Struct, frozen=True):
     starts: bool = False
     checked: bool = False
     rests: bool = False
+    archived: bool = False
+
+    @property
+    def event(self) -> str:
+        """The event, or that it is in an archive."""
+        return f"config {short(self.config)} (archived)" if self.archived else f"event {self.seq}"
 
 
 class Patience(msgspec.Struct, frozen=True):

@@ -153,7 +153,8 @@ def _blame(reader: Reader, broken: Break) -> Iterator[tuple[str, str]]:
 
 def _deploy(mark: Mark) -> str:
     config = "" if mark.config is None else f", config {short(mark.config)}"
-    return f"event {mark.seq}, {for_people(mark.at)} UTC{config}"
+    event = "archived, up since" if mark.archived else f"event {mark.seq},"
+    return f"{event} {for_people(mark.at)} UTC{config}"
 
 
 def _event(reader: Reader, seq: int) -> Event | None:
@@ -206,7 +207,7 @@ def _diffs(told: Story, broken: Break, texts: Texts) -> Iterator[Section]:
     by, good = broken.broken_by, broken.last_good
     if by is None or good is None:
         return
-    lines = bad_lines.diff(texts.good, texts.bad, f"event {good.seq}", f"event {by.seq}")
+    lines = bad_lines.diff(texts.good, texts.bad, good.event, f"event {by.seq}")
     title = "The change that broke it"
     if lines:
         yield Section(title, lines[:_MOST_DIFF], "diff")
@@ -220,7 +221,7 @@ def _diffs(told: Story, broken: Break, texts: Texts) -> Iterator[Section]:
     if told.vassal.spec.config == good.config:
         yield Section(title, ["They are the same."])
         return
-    lines = bad_lines.diff(texts.good, texts.now, f"event {good.seq}", f"event {told.seq}")
+    lines = bad_lines.diff(texts.good, texts.now, good.event, f"event {told.seq}")
     yield Section(title, lines[:_MOST_DIFF], "diff")
 
 
@@ -236,7 +237,7 @@ def _repair(broken: Break, each: Repair) -> str:
     config = f", config {short(each.config)}" if each.config else ""
     good = broken.last_good
     if good is not None and each.config == good.config:
-        config += f", the text of event {good.seq}"
+        config += f", the text of {good.event}"
     outcome = str(each.outcome)
     if each.outcome_at is not None:
         outcome += f" after {took(each.outcome_at - each.at)} (event {each.outcome_seq})"

@@ -19,7 +19,8 @@ import msgspec
 from ..daemon.core.actions import Action
 from ..daemon.core.deaths import is_success
 from ..daemon.core.end_text import whose
-from ..daemon.core.fleet import End, Fleet
+from ..daemon.core.fleet import End, Fleet, Vassal
+from ..daemon.core.telling import awaits_ready, tells
 from ..journal.deploys import DEPLOYED
 from ..journal.events import Event, Exited, OperatorRequested
 from ..journal.reading import COLUMNS, Reader, Row
@@ -29,6 +30,7 @@ from .breaks import Mark, What
 from .event_text import decode_actions, essence, how_it_ended
 from .fleet_requests import requests_for_all
 from .instances import Told, instances
+from .names import first_fleet
 from .reload_orders import ReloadOrder
 
 MOST: Final = 2000  # events of a vassal that are read
@@ -70,6 +72,8 @@ class Record(msgspec.Struct):
     earlier: int  # events of the vassal that are in the journal before these
     seconds: Told  # its second instances
     ignored: Set[int]  # deploys and removals from which nothing was concluded
+    first: Vassal | None = None  # where the file begins, if no entry is left out
+    begin: int = 0  # the event behind which the file begins
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries.values())
@@ -113,7 +117,10 @@ def record(reader: Reader, name: str, upto: int, known: Set[int | None] = frozen
     seconds = instances(
         (each.event, each.orders, each.event.vassal == name) for each in all_of_them
     )
-    return Record(name, entries, known, earlier, seconds, _ignored(reader, name))
+    before = None if earlier else first_fleet(reader).vassals.get(name)
+    return Record(
+        name, entries, known, earlier, seconds, _ignored(reader, name), before, reader.anchor.seq
+    )
 
 
 def _ignored(reader: Reader, name: str) -> frozenset[int]:
@@ -175,6 +182,10 @@ def marks(told: Record, fleet: Fleet) -> Iterator[Mark]:
     began = 0  # when a process was started last
     reload = ReloadOrder(fleet)
     loyal = False  # it has served a request
+    if (first := told.first) is not None and _is_up(first):
+        yield from _of_first(first, told.begin)
+        settings = wanted = first.spec.settings
+        began, loyal = first.launched or 0, first.loyal
     for entry in told:
         event = entry.event
         if event.failed or (event.seq in told.ignored and not entry.orders):
@@ -207,6 +218,24 @@ def marks(told: Record, fleet: Fleet) -> Iterator[Mark]:
             began = event.at if spawns else began
             if plain and entry.orders_to("reload"):
                 yield _mark("up", event, "running")
+
+
+def _is_up(vassal: Vassal) -> bool:
+    """Whether it runs well with its wanted spec, and with nothing else."""
+    confirms = tells(vassal) or awaits_ready(vassal)
+    up = vassal.phase == "accepting" or (vassal.phase == "ready" and not confirms)
+    alone = vassal.wanted and vassal.candidate is None and not vassal.is_open
+    return up and alone and vassal.running == vassal.spec
+
+
+def _of_first(vassal: Vassal, begin: int) -> Iterator[Mark]:
+    """The marks of a vassal that was up where the file begins: its config came before."""
+    config, since = vassal.spec.config, vassal.since
+    yield Mark("deploy", begin, since, "deployed before this file", config, archived=True)
+    yield Mark("run", begin, since, config=config)
+    yield Mark("up", begin, since, "accepting" if vassal.phase == "accepting" else "running")
+    if vassal.loyal:
+        yield Mark("loyal", begin, since)
 
 
 def _spec(event: Event) -> Any:

@@ -152,22 +152,26 @@ def how_long(broken: Break) -> str:
 def blame(broken: Break) -> Iterator[str]:
     """The deploys of a break, by number: to blame, good, tried."""
     if broken.first.outside:
-        under = "" if broken.under is None else f", under {broken.under.seq}"
+        under = "" if broken.under is None else f", under {_number(broken.under)}"
         yield f"no deploy to blame, but {shown(broken.first.said)}{under}"
     elif broken.broken_by is not None:
-        yield f"broken by {broken.broken_by.seq}"
+        yield f"broken by {_number(broken.broken_by)}"
     elif broken.under is not None:
-        yield f"it had run well with {broken.under.seq}"
+        yield f"it had run well with {_number(broken.under)}"
     else:
         yield "broken by a deploy that is not in this file"
     if broken.broken_by is not None and broken.last_good is not None:
-        yield f"last good {broken.last_good.seq}"
+        yield f"last good {_number(broken.last_good)}"
     elif broken.broken_by is not None:
         yield "none good before"
     if broken.repairs:
         first = max(0, len(broken.repairs) - _MOST)
         tried = " ".join(f"{each.seq} {sign(broken, each)}" for each in broken.repairs[first:])
         yield f"repairs {f'({first} more) ' if first else ''}{tried}"
+
+
+def _number(deploy: Mark) -> str:
+    return deploy.event.removeprefix("event ")
 
 
 def sign(broken: Break, repair: Repair) -> str:

@@ -121,3 +121,20 @@ def test_diff_names_the_archive(path: Path, words: tuple[str, ...], says: str) -
     assert told.exit_code != 0
     assert says in told.stderr
     assert "; look in the archive" in told.stderr
+
+
+def test_why_and_incident_name_the_config_that_ran_before_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    digest = chain.digest(b"good\n")[:12]
+    with building(str(path)) as builder:
+        builder.start()
+        builder.up("a.ini", b"good\n")
+        for _ in range(120):
+            builder.event("pressure_observed", cpu=1)
+        builder.changed("a.ini", b"bad\n")  # 126
+        builder.exited("a.ini", code=1)
+    cut(path, CUT, tmp_path / "old.db")
+    told = ask(path, "why", "a.ini").stdout
+    assert f"broken by 126, last good config {digest} (archived)" in told
+    told = ask(path, "incident", "a.ini").stdout
+    assert f"--- config {digest} (archived)\n+++ event 126" in told
