@@ -19,7 +19,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import trio
 
@@ -47,10 +47,12 @@ from ..keeper.link import KeeperLink, finish
 from ..keeper.protocol import RENEW
 from ..loop.clock import Clock
 from ..loop.systemd import Notifier
-from ..witness.targets import Target
 from . import in_use, missing_events
 from .identity import Holder, estrangement, short
 from .witnessed import difference
+
+if TYPE_CHECKING:
+    from ..witness.targets import Target
 
 log = logging.getLogger("emperor")
 
@@ -81,7 +83,7 @@ class Opening:
         fork: bool = False,
         max_clock_step: int | None = None,
         reserve: int = 0,
-        witness: Target | None = None,
+        witness: "Target | None" = None,
         control_group: int | None = None,
     ) -> None:
         self._given = os.path.abspath(path)

@@ -3,19 +3,21 @@
 import logging
 import threading
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ...journal.events import JournalForked
 from ...journal.store import Head, Journal
 from ...journal.witness import Line, flaw
-from ..witness.targets import Target
+
+if TYPE_CHECKING:
+    from ..witness.targets import Target
 
 log = logging.getLogger("emperor")
 
 _PATIENCE: Final = 5.0  # seconds for the witness to be read
 
 
-def difference(target: Target | None, journal: Journal) -> tuple[Head, str] | None:
+def difference(target: "Target | None", journal: Journal) -> tuple[Head, str] | None:
     """The head that was witnessed last, and why the journal cannot have it; None if it can."""
     if target is None:
         return None
@@ -43,7 +45,7 @@ def _is_of_original(line: Line, journal: Journal) -> bool:
     return line.identity == event.body.identity and line.seq >= event.seq
 
 
-def _last(target: Target) -> Line | None:
+def _last(target: "Target") -> Line | None:
     """The last line. A witness that does not answer in time is none."""
     found: list[Line | None] = []
     reasons: list[str] = []
