@@ -161,7 +161,7 @@ def test_which_config_runs_and_what_is_due(tmp_path: Path, case: Callable[[Build
     assert told(path, "show", "a.ini").encode() == wanted
     if runs is not None:
         assert told(path, "show", "a.ini", "--running").encode() == runs
-    row = next(line for line in told(path, "state").splitlines() if line.startswith("a.ini"))
+    row = next(line for line in told(path, "state").splitlines() if line.startswith("a.ini  "))
     facts = told(path, "why", "a.ini")
     if digest is not None and runs != wanted:
         assert f"  {digest[:12]}  {chain.digest(wanted)[:12]}  " in row
