@@ -1,11 +1,12 @@
 """Jumps of the wall clock: each is recorded, with what the kernel knows of the clock.
 
-The wall clock is compared with the journal's each second. A jump while the daemon runs changes no
-stamp, but the next daemon would take it. A wall clock that is not taken (``Clock.held``) is
-confirmed in two cases. The kernel says that NTP or PTP disciplines it (adjtimex(2)), or it is back
-within the largest step. It is taken in a moment in which no start, reload or stop may time out, and
-no replacement or rollout is under way. Otherwise the deadlines of all these would pass at once.
-Pauses before a start are not waited for: the vassal is tried again sooner, once.
+The wall clock is compared with the journal's every three seconds: each look wakes an idle machine.
+A jump while the daemon runs changes no stamp, but the next daemon would take it. A wall clock that
+is not taken (``Clock.held``) is confirmed in two cases. The kernel says that NTP or PTP disciplines
+it (adjtimex(2)), or it is back within the largest step. It is taken in a moment in which no start,
+reload or stop may time out, and no replacement or rollout is under way. Otherwise the deadlines of
+all these would pass at once. Pauses before a start are not waited for: the vassal is tried again
+sooner, once.
 
 A wall clock that is behind the journal's is not taken, as no time goes back. As long as one of the
 two is not believed, an operator is told (``JumpWatch.trouble``).
@@ -25,7 +26,7 @@ from ..core.fleet import Fleet
 from ..core.fold import has_limit
 from .clock import SLACK, Clock
 
-_PERIOD: Final = 1.0  # seconds between looks
+_PERIOD: Final = 3.0  # seconds between looks
 _UNSYNCHRONIZED: Final = 0x0040  # STA_UNSYNC, <sys/timex.h>
 _AHEAD: Final = 60 * 10**9  # nanoseconds that times may be ahead of the clock
 
@@ -83,7 +84,7 @@ class JumpWatch:
         return self._wall() - self._clock.now()
 
     async def run(self, present: Callable[[], Fleet]) -> None:
-        """Tell of the jump since the last daemon, if there was one; then look each second."""
+        """Tell of the jump since the last daemon, if there was one; then look now and then."""
         if self._clock.jumped:
             await self._say(self._clock.jumped, taken=not self._clock.held)
         while True:
