@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import trio
 
+from ..journal.locked_files import NO_JOURNAL
 from ..journal.policy import Policy
 from ..monitors import contract, preflight, working_directory
 from ..monitors.names import shown
@@ -164,7 +165,8 @@ def _check_config(name: str, cwd: str, tenant: Tenant | None) -> None:
     """Open the config as uWSGI will: by its name, in ``cwd``, with the vassal's rights."""
     at = os.open(cwd or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with located(name, tenant, at=at) as place:
+        # This process has no journal open.
+        with located(name, tenant, locked=NO_JOURNAL, at=at) as place:
             os.close(reopened(place))
     except (Denied, NotRegular, OSError):
         if tenant is None:

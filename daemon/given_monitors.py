@@ -2,6 +2,7 @@
 
 import os
 
+from ..journal.locked_files import NO_JOURNAL, LockedFiles
 from ..journal.policy import Policy
 from ..monitors import defaults
 from ..monitors.contract import Monitor
@@ -13,12 +14,15 @@ from .host import command, users
 
 
 def open_monitors(
-    texts: tuple[str, ...], decided: Policy, default_files: tuple[str, ...] = ()
+    texts: tuple[str, ...],
+    decided: Policy,
+    default_files: tuple[str, ...] = (),
+    locked: LockedFiles = NO_JOURNAL,
 ) -> tuple[list[Monitor], list[NoConfig]]:
     """The monitors that were named, each once; and files that can be none.
 
-    The expansion of a pattern by a shell may have such files. Raises MonitorURLError, BadDefaults,
-    OSError.
+    The expansion of a pattern by a shell may have such files. ``locked`` are those of the journal,
+    which no monitor reads. Raises MonitorURLError, BadDefaults, OSError.
     """
     for_all = defaults.read(default_files)
     options = MonitorOptions(
@@ -41,6 +45,7 @@ def open_monitors(
             or decided.vassals_inherit_before
             or decided.vassals_include_before
         ),
+        locked=locked,
     )
     by_url: dict[str, Monitor] = {}
     no_configs: list[NoConfig] = []

@@ -28,6 +28,7 @@ import msgspec
 import trio
 
 from ..journal.errors import JournalError, NewerFormat
+from ..journal.locked_files import LockedFiles
 from ..journal.places import copies_of_users, default_copies, default_logs
 from ..journal.policy import Policy
 from ..journal.reserve import Reserve, Reserved
@@ -140,7 +141,8 @@ def _run(chosen: dict[str, Any], decided: Policy, start: _Start) -> None:
     option_conflicts.refuse(chosen)
     texts, decided = rollout_sizes.parted(chosen["monitor"], decided)
     for_all = chosen["vassal_defaults"]
-    monitors, no_configs = open_monitors(texts, decided, for_all)
+    locked = LockedFiles.of(chosen["journal"])
+    monitors, no_configs = open_monitors(texts, decided, for_all, locked)
     names = source_names.given(chosen["name"], [monitor.url for monitor in monitors])
     left_out = summary(no_configs, decided.extra_extension)
     as_root = users.root_warning(decided, meant=chosen["as_root"])
@@ -331,7 +333,8 @@ def _logs(
     if chosen["log"] != "files":
         return None
     directory = chosen["log_directory"] or _usual_logs(journal, fleet)
-    logs = LogDirectory(directory, chosen["log_size"], chosen["log_keep"])
+    locked = LockedFiles.of(journal.path)
+    logs = LogDirectory(directory, chosen["log_size"], chosen["log_keep"], locked)
     if _has_tenants(decided):
         logs.give_away()
     return logs

@@ -48,6 +48,7 @@ class ConfigFiles:
         self._tyrant = options.tyrant
         self._link_owner = options.tyrant_nofollow
         self._nofollow = options.nofollow
+        self._locked = options.locked
         self._tenants = tenants
 
     def take(self, name: str, place: Place, own: os.stat_result, ways: PathWalker) -> Taken:
@@ -86,7 +87,9 @@ class ConfigFiles:
         follow: bool,
     ) -> Taken:
         shown = self._shown(name)
-        with opened(place[2], tenant, at=place[0], follow=follow, shown=shown) as descriptor:
+        with opened(
+            place[2], tenant, locked=self._locked, at=place[0], follow=follow, shown=shown
+        ) as descriptor:
             status = os.fstat(descriptor)
             bar, way = (
                 self._ownership_flaw(place, own, status, ways) if self._tyrant else (None, ())

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ..journal.locked_files import NO_JOURNAL
 from . import names
 from .regular_file import NotRegular, opened
 from .urls import MonitorURLError, without_secrets
@@ -181,7 +182,7 @@ def _lines(text: str) -> Iterator[tuple[str, dict[str, str]]]:
 def _beginning(path: str) -> bytes:
     """How a regular file begins; nothing of anything else, and of what cannot be read."""
     try:
-        with opened(path) as descriptor:
+        with opened(path, locked=NO_JOURNAL) as descriptor:  # no journal is open yet
             return os.read(descriptor, _MOST)
     except (OSError, NotRegular):
         return b""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ..journal.events import Spec
+from ..journal.locked_files import NO_JOURNAL, LockedFiles
 from .tenant import Tenant
 
 Environment = Callable[[str, Spec, Tenant], Mapping[str, str]]
@@ -23,7 +24,7 @@ class MonitorOptions(msgspec.Struct, frozen=True):
     ``on_demand_directory``, an absolute path. The third is the output of ``on_demand_exec``, which
     in tyrant mode has this ``environment``. ``templates``: each vassal includes other configs, so
     its own may be empty. ``allow_link_local``: configs may be fetched from link-local and metadata
-    addresses.
+    addresses. ``locked``: files that are never read, whatever name leads to them.
     """
 
     freq: float = 3.0
@@ -38,3 +39,4 @@ class MonitorOptions(msgspec.Struct, frozen=True):
     environment: Environment | None = None
     templates: bool = False
     allow_link_local: bool = False
+    locked: LockedFiles = NO_JOURNAL

@@ -5,6 +5,7 @@ import errno
 import os
 from typing import Final
 
+from ..journal.locked_files import LockedFile
 from .resolving import TooManyComponents
 
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -15,7 +16,7 @@ def error_text(error: OSError) -> str:
     """The system's reason, without the path it may hold."""
     if error.errno is None:
         return str(error)
-    if isinstance(error, TooManyComponents):
+    if isinstance(error, TooManyComponents | LockedFile):
         return str(error.strerror)
     # Those of the resolver are negative, and mean nothing to the system.
     return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)

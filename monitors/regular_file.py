@@ -4,6 +4,8 @@ To open a device, or some files of procfs, is to do something. A FIFO makes the 
 first and open by name afterwards would leave a moment in which the name can come to lead elsewhere.
 So the file is first opened with O_PATH, which has no effect on it, and judged by that descriptor.
 Then exactly that file is opened for reading, through /proc/self/fd.
+
+A file of the daemon's journal is judged likewise, and is not opened (``journal/locked_files.py``).
 """
 
 import contextlib
@@ -13,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from typing import Final
 
+from ..journal.locked_files import Ids, LockedFiles, refuse
 from .resolving import PROC, LeadsIntoProc, file_system, open_outside_proc
 from .tenant import Tenant, rights_of
 
@@ -80,21 +83,24 @@ def located(
     path: str,
     tenant: Tenant | None = None,
     *,
+    locked: LockedFiles,
     at: int | None = None,
     follow: bool = True,
     shown: str = "",
 ) -> Iterator[int]:
     """An O_PATH descriptor of a regular file, for ``reopened``; the block has the tenant's rights.
 
-    ``at`` is the open directory in which a relative path begins; ``shown`` is what the file is
-    called in errors. Raises NotRegular; Denied, also if the block may not do something; OSError
-    (ELOOP for a symlink that is not to be followed).
+    ``locked`` are files of the journal that this process may have open. ``at`` is the open
+    directory in which a relative path begins; ``shown`` is what the file is called in errors.
+    Raises NotRegular; LockedFile; Denied, also if the block may not do something; OSError (ELOOP
+    for a symlink that is not to be followed).
     """
+    own = locked.ids()
     try:
         with rights_of(tenant):
             place = _open_path(path, at, follow=follow, magic=tenant is None)
             try:
-                _judge(place, path, tenant, shown or path)
+                _judge(place, path, tenant, shown or path, own)
                 yield place
             finally:
                 os.close(place)
@@ -104,12 +110,14 @@ def located(
         raise denied(tenant, shown or path, error) from None
 
 
-def _judge(place: int, path: str, tenant: Tenant | None, shown: str) -> None:
-    mode = os.fstat(place).st_mode
+def _judge(place: int, path: str, tenant: Tenant | None, shown: str, own: Ids) -> None:
+    status = os.fstat(place)
+    mode = status.st_mode
     if stat.S_ISLNK(mode):
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
     if not stat.S_ISREG(mode):
         raise NotRegular
+    refuse(status, own, path)
     if tenant is not None and file_system(place) in _KERNELS:
         raise Denied(tenant, f"{shown} is one of the kernel's own files, as those in /proc are")
 
@@ -124,15 +132,16 @@ def opened(
     path: str,
     tenant: Tenant | None = None,
     *,
+    locked: LockedFiles,
     at: int | None = None,
     follow: bool = True,
     shown: str = "",
 ) -> Iterator[int]:
     """A regular file, open for reading; the block itself runs with the daemon's own rights.
 
-    As ``located``, otherwise. Raises NotRegular, Denied, OSError.
+    As ``located``, otherwise. Raises NotRegular, LockedFile, Denied, OSError.
     """
-    with located(path, tenant, at=at, follow=follow, shown=shown) as place:
+    with located(path, tenant, locked=locked, at=at, follow=follow, shown=shown) as place:
         descriptor = reopened(place)
     try:
         yield descriptor

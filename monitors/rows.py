@@ -104,7 +104,8 @@ def _seen_of_file(name: str, row: Row, options: MonitorOptions) -> Seen:
     if options.tyrant and tenant is None:
         return Seen(spec)  # it may not run, so nothing is read
     try:
-        with opened(path, tenant, shown=names.shown(path)) as descriptor:
+        shown = names.shown(path)
+        with opened(path, tenant, locked=options.locked, shown=shown) as descriptor:
             content = contents_of(descriptor, path, tenant)
     except (Barred, Denied) as bar:
         return Seen(msgspec.structs.replace(spec, bar=str(bar)))

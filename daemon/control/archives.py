@@ -23,6 +23,7 @@ from ...journal import chain
 from ...journal.archive_file import SnapshotRow
 from ...journal.errors import JournalPaused
 from ...journal.events import ARCHIVED, JournalArchived
+from ...journal.locked_files import LockedFiles
 from ...journal.store import Journal
 from ...journal.times import moment, rfc3339
 from ...monitors import children
@@ -130,7 +131,8 @@ class Archives:
 
     async def _cut(self, found: dict[str, Any], by: Caller, record: Record) -> int:
         """Have the journal begin behind an archive; the number of the event that says so."""
-        archive = VerifiedArchive.told(found, self._journal.cuts.begin.seq)
+        locked = LockedFiles.of(self._journal.path)
+        archive = VerifiedArchive.told(found, self._journal.cuts.begin.seq, locked)
         try:
             await self._run(archive.open)
             return await self._cut_by(archive, found["first"], by, record)

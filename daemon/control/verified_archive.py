@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from ...journal.archive_file import Identity, SnapshotRow, row_digest
+from ...journal.locked_files import LockedFiles
 from .server import Refused
 
 _FLEET: Final = "SELECT seq, hash, fleet, check_sum FROM snapshot WHERE seq = ?"
@@ -24,24 +25,33 @@ class VerifiedArchive:
     """An archive, and what was verified of it. The methods may block."""
 
     def __init__(
-        self, path: str, identity: Identity, fleets: Sequence[tuple[int, str]], begin: int
+        self,
+        path: str,
+        identity: Identity,
+        fleets: Sequence[tuple[int, str]],
+        begin: int,
+        locked: LockedFiles,
     ) -> None:
         self.path = path
         # The events behind which the journal may begin, in order.
         self.steps = sorted(seq for seq, _ in fleets if seq > begin)
         self._digests = dict(fleets)
         self._identity = identity
+        self._locked = locked
         self._file = -1
 
     @classmethod
-    def told(cls, found: Mapping[str, Any], begin: int) -> Self:
-        """The archive that the process has told of; the journal begins behind ``begin``."""
+    def told(cls, found: Mapping[str, Any], begin: int, locked: LockedFiles) -> Self:
+        """The archive that the process has told of; the journal begins behind ``begin``.
+
+        ``locked`` are the journal's own files.
+        """
         identity = msgspec.convert(found["verified"], Identity)
-        return cls(found["archive"], identity, found["fleets"], begin)
+        return cls(found["archive"], identity, found["fleets"], begin, locked)
 
     def open(self) -> None:
         """Hold the file, so that no other gets its inode. Raises OSError and Refused."""
-        self._file = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._file = self._locked.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self.check()
 
     def close(self) -> None:

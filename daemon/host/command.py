@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ...journal.events import Spec
+from ...journal.locked_files import NO_JOURNAL
 from ...journal.policy import Policy
 from ...monitors import shell_words
 from ...monitors.names import instance as instance_of
@@ -347,7 +348,8 @@ def check_program(
 def _obstacle(path: str, at: int, tenant: Tenant | None) -> int:
     """The errno with which the tenant's execve(2) in the directory ``at`` would fail, or 0."""
     try:
-        with located(path, tenant, at=at) as place:
+        # The files of a journal (0600) are no programs, so none is read here.
+        with located(path, tenant, locked=NO_JOURNAL, at=at) as place:
             if not os.access(f"/proc/self/fd/{place}", os.X_OK, effective_ids=tenant is not None):
                 return errno.EACCES
             start = _start_of(place)

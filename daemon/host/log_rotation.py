@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import BinaryIO, Final
 
+from ...journal.locked_files import LockedFiles, refuse
 from . import older_parts
 from .older_parts import PATIENT, UNHELD, keep_end
 
@@ -21,11 +22,15 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class LogRotation:
-    """Cuts logs at the size ``limit``, in bytes. Of what is cut away, ``keep`` older parts stay."""
+    """Cuts logs at the size ``limit``, in bytes. Of what is cut away, ``keep`` older parts stay.
 
-    def __init__(self, limit: int, keep: int) -> None:
+    No log is one of the ``locked`` files.
+    """
+
+    def __init__(self, limit: int, keep: int, locked: LockedFiles) -> None:
         self._limit = limit
         self._keep = keep
+        self._locked = locked
         self._one_by_one = threading.Lock()  # a start begins a log, and a look cuts others
 
     def bound(self, path: str, flags: int = UNHELD) -> bool:
@@ -40,7 +45,7 @@ class LogRotation:
             return False
         if not older_parts.is_over(status, self._limit):
             return False
-        with open(os.open(path, flags | os.O_RDWR), "rb+") as log, self._one_by_one:
+        with open(self._locked.open(path, flags | os.O_RDWR), "rb+") as log, self._one_by_one:
             status = os.fstat(log.fileno())
             if not (_is_at(status, path) and older_parts.is_over(status, self._limit)):
                 return False
@@ -95,7 +100,7 @@ class LogRotation:
 
         ``owner`` is the user and the group of the new log, None for the daemon's user. The group of
         the daemon's own logs is not compared. A directory with the set-gid bit gives its own, and
-        an operator may have chosen one.
+        an operator may have chosen one. Raises LockedFile, OSError.
         """
         try:
             status = os.lstat(path)
@@ -107,12 +112,13 @@ class LogRotation:
             same = (status.st_uid, status.st_gid) == owner
         if same or not stat.S_ISREG(status.st_mode):
             return
+        refuse(status, self._locked.ids(), path)
         with self._one_by_one:
             self._set_aside(path, status.st_size)
 
     def replace(self, path: str, flags: int = UNHELD) -> None:
         """Put a copy of the end of an older part in its place. Raises OSError, as ``bound``."""
-        with open(os.open(path, flags | os.O_RDONLY), "rb") as part, self._one_by_one:
+        with open(self._locked.open(path, flags | os.O_RDONLY), "rb") as part, self._one_by_one:
             if _is_at(os.fstat(part.fileno()), path):
                 older_parts.replace(part, path, 2 * self._limit)
 
@@ -152,7 +158,7 @@ class LogRotation:
     def _set_aside(self, path: str, size: int) -> None:
         if size and self._keep:
             try:
-                with open(os.open(path, UNHELD | os.O_RDONLY), "rb") as log:
+                with open(self._locked.open(path, UNHELD | os.O_RDONLY), "rb") as log:
                     self._keep_part(log, path, size)
                 os.unlink(path)
             except OSError:  # the disk may be full; it is replaced when there is room

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 from urllib.parse import quote
 
+from ...journal.locked_files import NO_JOURNAL, LockedFiles
 from . import older_parts
 from .log_rotation import LogRotation
 from .older_parts import UNHELD
@@ -81,14 +82,18 @@ class LogDirectory:
     """Where the logs are.
 
     A log is cut at the size ``limit``, in bytes. Of what was cut away, ``keep`` older parts stay.
+    No log is one of the ``locked`` files.
     """
 
-    def __init__(self, path: str, limit: int, keep: int = 1) -> None:
+    def __init__(
+        self, path: str, limit: int, keep: int = 1, locked: LockedFiles = NO_JOURNAL
+    ) -> None:
         """Raises OSError, whose text says what to do."""
         self._path = path
         self._absolute = os.path.abspath(path)
         self._limit = limit
-        self._rotation = LogRotation(limit, keep)
+        self._journal_files = locked
+        self._rotation = LogRotation(limit, keep, locked)
         self._made = False  # by this daemon
         self._of_others = False  # logs can be other users'
         self._lock: int | None = None
@@ -195,7 +200,8 @@ class LogDirectory:
 
     def _opened(self, path: str, owner: tuple[int, int] | None) -> int:
         self._rotation.set_aside(path, owner)
-        descriptor = os.open(path, UNHELD | os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        flags = UNHELD | os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        descriptor = self._journal_files.open(path, flags, 0o640)
         try:
             os.set_blocking(descriptor, True)  # the vassal is to have it as ever
             if owner is not None:
@@ -276,7 +282,7 @@ class LogDirectory:
                 path = self.renamed_to(vassal, file) or path
             if path in (REMOVED, ELSEWHERE):
                 return ""
-            with open(os.open(path, UNHELD | os.O_RDONLY), "rb") as log:
+            with open(self._journal_files.open(path, UNHELD | os.O_RDONLY), "rb") as log:
                 size = log.seek(0, os.SEEK_END)
                 if size < since:  # it was cut meanwhile
                     since = 0

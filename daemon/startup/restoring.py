@@ -10,6 +10,7 @@ import msgspec
 from ...journal import lost_log
 from ...journal.errors import GIVE_THE_RIGHT_ONE, NOT_OURS, JournalError
 from ...journal.files import Files
+from ...journal.locked_files import LockedFiles
 from ...journal.store import Head, Journal
 from ..control.server import Refused
 from .identity import short
@@ -31,8 +32,8 @@ def verify(file: str, path: str, known: Head) -> Copy:
     It must be a journal with the identity that is known, and its whole chain must hold.
     """
     staged = path + ".restoring"
-    if _is_one_of(file, [path]):
-        raise Refused(f"{file} is the journal itself; give a copy of the one that was lost")
+    if _is_one_of(file, [*LockedFiles.of(path).paths]):
+        raise Refused(f"{file} is a file of the journal itself; give a copy of the lost one")
     if _is_one_of(file, _staged_names(staged)):
         raise Refused(
             f"{file} is where a copy is made, which removes what is there; give it another name"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...journal.errors import JournalError
+from ...journal.locked_files import LockedFiles
 from ...version import VERSION
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def place(chosen: Mapping[str, Any]) -> "Target | None":
     from .targets import target
 
     try:
-        return target(chosen["witness"])
+        return target(chosen["witness"], LockedFiles.of(chosen["journal"]))
     except ValueError as flaw:
         raise click.UsageError(f"--witness: {flaw}") from None
 

@@ -10,6 +10,7 @@ import stat
 import subprocess
 from typing import Final, Protocol
 
+from ...journal.locked_files import NO_JOURNAL, LockedFiles
 from ...journal.witness import LONGEST, Line, parse
 from ...monitors.children import Child
 
@@ -42,12 +43,13 @@ class File:
 
     reads_back = True
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, locked: LockedFiles = NO_JOURNAL) -> None:
         self.path = os.path.abspath(path)
+        self._locked = locked  # files that it cannot be
 
     def write(self, line: bytes) -> None:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
-        descriptor = os.open(self.path, flags, 0o600)
+        descriptor = self._locked.open(self.path, flags, 0o600)
         try:
             rest = _completed(descriptor) + line
             while rest:
@@ -59,7 +61,7 @@ class File:
 
     def last(self) -> Line | None:
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = self._locked.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
         try:
@@ -144,8 +146,11 @@ class Command:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def target(text: str) -> Target:
-    """The place that ``--witness`` names. Raises ValueError, whose text says what is wrong."""
+def target(text: str, locked: LockedFiles) -> Target:
+    """The place that ``--witness`` names, which is none of the journal's own ``locked`` files.
+
+    Raises ValueError, whose text says what is wrong.
+    """
     if text == "syslog":
         return Syslog()
     if text.startswith("cmd:"):
@@ -153,4 +158,4 @@ def target(text: str) -> Target:
         if not argv:
             raise ValueError("cmd: needs a command, as in 'cmd:ssh log@host cat'")
         return Command(argv)
-    return File(text)
+    return File(text, locked)

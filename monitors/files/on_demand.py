@@ -65,6 +65,7 @@ class Addresses:
         self._directory = options.on_demand_directory
         self._command = shlex.split(options.on_demand_exec or "")
         self._environment = options.environment
+        self._locked = options.locked
         self._taken: dict[int, Bucket] = {}  # seconds that commands took, by uid
 
     def signature(self, directory: int, file: str) -> tuple[int, ...]:
@@ -101,7 +102,12 @@ class Addresses:
         shown = names.shown(file)
         try:
             with opened(
-                file, tenant, at=directory, follow=tenant is None, shown=shown
+                file,
+                tenant,
+                locked=self._locked,
+                at=directory,
+                follow=tenant is None,
+                shown=shown,
             ) as descriptor:
                 status = os.fstat(descriptor)
                 if tenant is not None:

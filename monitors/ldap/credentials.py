@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from ...journal.locked_files import LockedFiles
 from .. import names
 from ..os_errors import error_text
 from ..polling import SourceFailed
@@ -22,7 +23,7 @@ class Credentials(msgspec.Struct, frozen=True):
     password: str = ""
 
 
-def credentials(ldap_url: LdapUrl) -> Credentials:
+def credentials(ldap_url: LdapUrl, locked: LockedFiles) -> Credentials:
     """Read anew at each connection, so that a password can be changed. Blocks.
 
     The file has the password; or, if the URL has no bindname, the DN in its first line and the
@@ -32,7 +33,7 @@ def credentials(ldap_url: LdapUrl) -> Credentials:
         return Credentials()
     shown = f"the password file {names.shown(ldap_url.password_file)}"
     try:
-        text = _content(ldap_url.password_file).decode()
+        text = _content(ldap_url.password_file, locked).decode()
     except OSError as error:
         raise SourceFailed(f"{shown}: {error_text(error)}") from None
     except UnicodeDecodeError:
@@ -56,8 +57,8 @@ class _Open(Exception):
     pass
 
 
-def _content(path: str) -> bytes:
-    with opened(path) as file:
+def _content(path: str, locked: LockedFiles) -> bytes:
+    with opened(path, locked=locked) as file:
         mode = os.fstat(file).st_mode
         if mode & stat.S_IRWXO:
             raise _Open(f"is open to others (mode {stat.S_IMODE(mode):04o}): chmod o= it")

@@ -71,7 +71,9 @@ class DirectoryService:
         return await polling.within(self._limit, opening, "connecting to it")
 
     async def _open(self, table: Table, content: Content, nursery: trio.Nursery) -> Session:
-        given = await trio.to_thread.run_sync(credentials, self._ldap_url, abandon_on_cancel=True)
+        given = await trio.to_thread.run_sync(
+            credentials, self._ldap_url, self._options.locked, abandon_on_cancel=True
+        )
         wire = await connect(self._ldap_url)
         session = Session(
             self._ldap_url, self._options, given, table, content, LdapConnection(wire), self._limit

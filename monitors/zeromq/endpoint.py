@@ -27,8 +27,10 @@ import zmq
 from zmq.utils import z85
 
 from ...journal import quantities
+from ...journal.locked_files import NO_JOURNAL, LockedFiles
 from .. import names, stale_socket
 from ..contract import Refused
+from ..os_errors import error_text
 from ..polling import SourceFailed
 from ..regular_file import NotRegular, opened
 from ..urls import MonitorURLError, without_secrets
@@ -54,6 +56,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     address: str
     secret_key_file: str | None = None
     allowed_keys_file: str | None = None
+    locked: LockedFiles = NO_JOURNAL  # no file of keys is one of these
 
     @property
     def path(self) -> str | None:
@@ -179,7 +182,7 @@ async def open_endpoint(context: zmq.Context[Socket], endpoint: Endpoint) -> Ope
     check_room()
     key = None
     if endpoint.secret_key_file is not None:
-        key = await off_loop(read_secret_key, endpoint.secret_key_file)
+        key = await off_loop(read_secret_key, endpoint.secret_key_file, endpoint.locked)
     try:
         context.socket(zmq.PULL).close()  # starts the threads of libzmq while there is room
     except zmq.ZMQError as error:
@@ -337,11 +340,11 @@ async def off_loop(
 # Keys
 
 
-def read_secret_key(path: str) -> bytes:
+def read_secret_key(path: str, locked: LockedFiles) -> bytes:
     """The secret key in a file that is ours alone. Raises SourceFailed, which never quotes it."""
     what = f"curve_secretkey_file {path}"
     try:
-        with opened(path) as file:
+        with opened(path, locked=locked) as file:
             status = os.fstat(file)
             if status.st_mode & 0o077:
                 raise SourceFailed(f"{what}: others can read or change it; chmod 600 {path}")
@@ -351,7 +354,7 @@ def read_secret_key(path: str) -> bytes:
     except NotRegular:
         raise SourceFailed(f"{what}: is no regular file") from None
     except OSError as error:
-        raise SourceFailed(f"{what}: cannot be read: {os.strerror(error.errno or 0)}") from None
+        raise SourceFailed(f"{what}: cannot be read: {error_text(error)}") from None
     keys = _keys(text, b"secret-key")
     if len(keys) != 1 or not _is_key(keys[0]):
         raise SourceFailed(
@@ -361,14 +364,14 @@ def read_secret_key(path: str) -> bytes:
     return keys[0]
 
 
-def allowed_keys(path: str) -> frozenset[bytes]:
+def allowed_keys(path: str, locked: LockedFiles) -> frozenset[bytes]:
     """The public keys in a file, or in the ``*.key`` files of a directory. Raises OSError."""
     paths = [path]
     if os.path.isdir(path):
         paths = [os.path.join(path, name) for name in os.listdir(path) if name.endswith(".key")]
     found: set[bytes] = set()
     for each in paths:
-        descriptor = os.open(each, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = locked.open(each, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
             found.update(_keys(file.read(_KEY_FILE_LIMIT), b"public-key"))
     return frozenset(key for key in found if _is_key(key))
@@ -397,11 +400,12 @@ def _is_key(key: bytes) -> bool:
 Report = Callable[[Refused], Awaitable[None]]
 
 
-async def guard(asked: Socket, path: str, report: Report) -> None:
+async def guard(asked: Socket, endpoint: Endpoint, report: Report) -> None:
     """Answer libzmq's questions whether a client may come in, until cancelled.
 
     ``asked`` is what ``open_guard`` gave; ``report`` is told of who was sent away.
     """
+    path = str(endpoint.allowed_keys_file)
     limiter = trio.CapacityLimiter(1)
     while True:
         await receivable(asked)
@@ -411,9 +415,9 @@ async def guard(asked: Socket, path: str, report: Report) -> None:
             reason = "it does not use CURVE"
         else:
             try:
-                known = await off_loop(allowed_keys, path, limiter=limiter)
+                known = await off_loop(allowed_keys, path, endpoint.locked, limiter=limiter)
             except OSError as error:
-                reason = f"{path} cannot be read: {os.strerror(error.errno or 0)}"
+                reason = f"{path} cannot be read: {error_text(error)}"
             else:
                 if z85.encode(frames[6]) not in known:
                     reason = f"its public key is not in {path}"

@@ -29,6 +29,7 @@ import zmq
 
 from ...journal.chain import digest
 from ...journal.events import Spec
+from ...journal.locked_files import LockedFiles
 from .. import names, rows, settings, working_directory
 from ..backoff import Backoff
 from ..config_file import TooLarge
@@ -127,7 +128,7 @@ class ZeroMQ:
         # The files of keys are left out. A key that is added must not make it another monitor,
         # which knows nothing of the vassals that were announced before.
         self.url = f"zmq://{endpoint.address}"
-        self._endpoint = endpoint
+        self._endpoint = msgspec.structs.replace(endpoint, locked=options.locked)
         self._options = options
         self._cwd = working_directory.current()
         self._last = 0  # the ts given last
@@ -142,9 +143,9 @@ class ZeroMQ:
         try:
             async with _together() as nursery:
                 nursery.start_soon(self._tell_all, inbox, tell)
-                if (allowed := self._endpoint.allowed_keys_file) is not None:
+                if self._endpoint.allowed_keys_file is not None:
                     asked = await self._succeed(inbox, partial(open_guard, context))
-                    nursery.start_soon(guard, asked, allowed, inbox.put)
+                    nursery.start_soon(guard, asked, self._endpoint, inbox.put)
                 await self._listen(context, inbox)
         finally:
             context.destroy(linger=0)
@@ -302,7 +303,7 @@ def see_file(cwd: str, name: str, spec: Spec, options: MonitorOptions) -> Seen:
     if options.tyrant and tenant is None:
         return Seen(spec)  # it may not run, so nothing is read
     try:
-        content = _contents(cwd, name, tenant)
+        content = _contents(cwd, name, tenant, options.locked)
     except (rows.Barred, Denied) as bar:
         return Seen(msgspec.structs.replace(spec, bar=str(bar)))
     except NotRegular:
@@ -321,7 +322,7 @@ def _with(spec: Spec, name: str, content: bytes) -> Spec:
     return msgspec.structs.replace(spec, config=digest(content), settings=found, bar=flaw)
 
 
-def _contents(cwd: str, name: str, tenant: Tenant | None) -> bytes:
+def _contents(cwd: str, name: str, tenant: Tenant | None, locked: LockedFiles) -> bytes:
     """All of a regular file in the directory ``cwd``.
 
     Raises Flaw, NotRegular, OSError, TooLarge; Barred or Denied, if it is not for the tenant.
@@ -334,7 +335,8 @@ def _contents(cwd: str, name: str, tenant: Tenant | None) -> bytes:
     try:
         # Its vassal runs in the directory, so the tenant need not reach that by itself.
         within = os.path.relpath(real, cwd)
-        with opened(within, tenant, at=at, follow=False, shown=names.shown(path)) as descriptor:
+        shown = names.shown(path)
+        with opened(within, tenant, locked=locked, at=at, follow=False, shown=shown) as descriptor:
             return rows.contents_of(descriptor, path, tenant)
     finally:
         os.close(at)

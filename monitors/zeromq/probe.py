@@ -27,10 +27,10 @@ def probe(endpoint: Endpoint) -> None:
     A ZeroMQ socket that listens there already is taken for that of a running daemon.
     """
     if endpoint.secret_key_file is not None:
-        read_secret_key(endpoint.secret_key_file)
+        read_secret_key(endpoint.secret_key_file, endpoint.locked)
     if endpoint.allowed_keys_file is not None:
         try:
-            allowed_keys(endpoint.allowed_keys_file)
+            allowed_keys(endpoint.allowed_keys_file, endpoint.locked)
         except OSError as error:
             raise SourceFailed(
                 f"curve_allowed_keys_file {endpoint.allowed_keys_file}: cannot be read:"

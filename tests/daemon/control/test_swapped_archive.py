@@ -15,11 +15,13 @@ from emperord.daemon.control.verified_archive import VerifiedArchive
 from emperord.journal import archive_file
 from emperord.journal.archive_file import LONGEST_STEP, STEP
 from emperord.journal.errors import JournalError
+from emperord.journal.locked_files import LockedFile, LockedFiles
 from emperord.journal.store import Journal
 from emperord.journal.times import EventNumber
 from emperord.replay import archiving, for_daemon
 from journal_builder import building, busy_fleet
 from support.archives import content
+from support.posix_locks import locks
 
 EVENTS = 4_000
 CUT = 3_000
@@ -49,7 +51,7 @@ def told(journal: Path, file: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def archive(journal: Path, tmp_path: Path) -> Iterator[VerifiedArchive]:
-    made = VerifiedArchive.told(told(journal, tmp_path / "old.db"), 0)
+    made = VerifiedArchive.told(told(journal, tmp_path / "old.db"), 0, LockedFiles.of(str(journal)))
     with closing(made):
         yield made
 
@@ -104,12 +106,27 @@ def _next(archive: VerifiedArchive, *, opened: bool) -> None:
     archive.fleet(archive.steps[1])
 
 
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_a_link_to_the_journal_is_not_opened(
+    link: Callable[[Path, Path], None], archive: VerifiedArchive, journal: Path
+) -> None:
+    """To close it would end the locks of SQLite."""
+    with Journal.open(str(journal)):
+        before = locks(journal, os.getpid())
+        remove(Path(archive.path))
+        link(Path(archive.path), journal)
+        with pytest.raises(LockedFile):
+            archive.open()
+        archive.close()
+        assert locks(journal, os.getpid()) == before != set()
+
+
 def test_a_fleet_that_was_not_verified_is_refused(journal: Path, tmp_path: Path) -> None:
     """Not even in a file that seems to be the one that was verified."""
     found = told(journal, tmp_path / "old.db")
     alter(tmp_path / "old.db")
     found["verified"] = archive_file.Identity.of(os.stat(tmp_path / "old.db"))
-    archive = VerifiedArchive.told(found, 0)
+    archive = VerifiedArchive.told(found, 0, LockedFiles.of(str(journal)))
     with closing(archive):
         archive.open()
         with pytest.raises(Refused, match="changed or replaced it after it was verified"):

@@ -20,6 +20,7 @@ from emperord.daemon.startup.estranged import Decision, Estranged
 from emperord.daemon.startup.identity import Holder
 from emperord.journal.store import Journal
 from journal_builder import building
+from support.posix_locks import locks
 
 
 @pytest.fixture
@@ -99,16 +100,20 @@ def test_a_file_where_the_copy_is_made_is_refused_and_stays(
     assert there.read_bytes() == given.read_bytes() == content
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"], ids=["journal", "log", "index"])
 @pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
 def test_the_journal_itself_is_no_copy(
-    tmp_path: Path, copy: Path, link: Callable[[Path, Path], None]
+    tmp_path: Path, copy: Path, link: Callable[[Path, Path], None], suffix: str
 ) -> None:
+    """To read it and to close it would end the locks of SQLite."""
     with Journal.open(str(copy)) as lost:
         known = lost.head
-    assert known is not None
-    link(given := tmp_path / "given.db", copy)
-    with pytest.raises(Refused, match="is the journal itself"):
-        restoring.verify(str(given), str(copy), known)
+        assert known is not None
+        before = locks(copy, os.getpid())
+        link(given := tmp_path / "given.db", Path(f"{copy}{suffix}"))
+        with pytest.raises(Refused, match="is a file of the journal itself"):
+            restoring.verify(str(given), str(copy), known)
+        assert locks(copy, os.getpid()) == before != set()
 
 
 @pytest.mark.parametrize("do", ["adopt", "restore"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from emperord.journal.locked_files import NO_JOURNAL, LockedFile, LockedFiles
 from emperord.monitors import listing, regular_file, rows
 from emperord.monitors.amqp import paths as amqp_paths
 from emperord.monitors.files import file_state as files
@@ -375,7 +376,22 @@ def text_of(sight: files.FileState) -> bytes | None:
 
 def test_a_fifo_in_the_files_place_is_not_opened(ground: Path) -> None:
     """Not for a moment: the other end would see it."""
-    with pytest.raises(regular_file.NotRegular), regular_file.opened(str(fifo(ground / "t")), ME):
+    pipe = str(fifo(ground / "t"))
+    with (
+        pytest.raises(regular_file.NotRegular),
+        regular_file.opened(pipe, ME, locked=NO_JOURNAL),
+    ):
         pass
     with pytest.raises(OSError, match="No such device or address"):  # no process reads
         os.open(ground / "t", os.O_WRONLY | os.O_NONBLOCK)
+
+
+def test_the_journal_is_known_where_the_tenant_cannot_look(ground: Path) -> None:
+    """Its files are looked for with the daemon's own rights."""
+    journal = file_of(closed(ground) / "journal.db", 0, 0, mode=0o644)
+    (ground / "a.ini").hardlink_to(journal)
+    with (
+        pytest.raises(LockedFile),
+        regular_file.opened(str(ground / "a.ini"), ME, locked=LockedFiles.of(str(journal))),
+    ):
+        pass
