@@ -19,14 +19,14 @@ from ..daemon.cli.digests import short
 from ..daemon.core.fleet import Fleet, Vassal
 from ..daemon.core.running import is_behind
 from ..journal.deploys import DEPLOYED
-from ..journal.events import DaemonStarted, Doubted, Exited
+from ..journal.events import Adopted, DaemonStarted, Doubted, Exited
 from ..journal.policy import Policy
 from ..journal.reading import COLUMNS, Reader
 from ..journal.times import for_people, took
 from ..monitors.names import shown
 from . import nearby_changes, open_end, why
 from .altered_rows import altered
-from .event_text import how_it_ended
+from .ends import essence_of
 from .failed_ends import failed_ends
 from .fleet_incidents import Incident, ending, incidents
 from .incident_of_vassal import NOT_KNOWN
@@ -39,6 +39,7 @@ _DAY: Final = 86_400 * 10**9
 _FAR: Final = 50_000  # events in which deaths are counted
 _MOST: Final = 12
 _MOST_NAMES: Final = 8
+_MOST_DEAD: Final = 1_000  # vassals that died without a daemon
 
 
 def page(reader: Reader, upto: int, after: int | None = None) -> Page:
@@ -328,23 +329,43 @@ def _rollout_facts(old: Fleet, now: Fleet) -> Iterator[tuple[str, str]]:
 
 
 def _died_meanwhile(reader: Reader, one: Incident, upto: int) -> Section:
-    rows = reader.fetch(
-        f"SELECT {COLUMNS} FROM event WHERE seq > ? AND seq <= ? AND kind = 'exited' ORDER BY seq"
-        " LIMIT 1000",
+    """The vassals that ended while no daemon was there, or how many lived on.
+
+    Before the next daemon is ready, it records each attempt that was under way: as adopted, or as
+    ended. The end has ``away`` only where no keeper saw it.
+    """
+    title = "Vassals that died while no daemon was there"
+    ready = reader.fetch(
+        "SELECT seq FROM event WHERE seq > ? AND seq <= ?"
+        " AND kind IN ('daemon_ready', 'daemon_started') ORDER BY seq LIMIT 1",
         one.seq, upto,
     )  # fmt: skip
-    lines = []
-    for row in rows:
-        body = reader.decode(row).body
-        assert isinstance(body, Exited)
-        if body.away:
-            lines.append(f"{shown(str(row[4]))}: {how_it_ended(body)} (event {row[0]})")
-    adopted = reader.fetch(
-        "SELECT count(*) FROM event WHERE seq > ? AND seq <= ? AND kind = 'adopted'",
-        one.seq, min(upto, one.seq + _FAR),
-    )[0][0]  # fmt: skip
-    lines = lines or [f"None; the next daemon found {adopted} running."]
-    return Section("Vassals that died while no daemon was there", lines, "list")
+    rows: list[Any] = reader.fetch(
+        f"SELECT {COLUMNS} FROM event WHERE seq > ? AND seq <= ?"
+        " AND kind IN ('adopted', 'exited') ORDER BY seq",
+        one.seq, ready[0][0] if ready else upto,
+    )  # fmt: skip
+    adopted: set[tuple[str, int]] = set()
+    died = []
+    for event in map(reader.decode, rows):
+        assert isinstance(event.body, Adopted | Exited)
+        attempt = (str(event.vassal), event.body.attempt)
+        if event.kind == "adopted":
+            adopted.add(attempt)
+        elif attempt not in adopted:  # otherwise the next daemon saw its end
+            died.append(event)
+    if not died and not ready:
+        return Section(title, [f"Not known: at event {upto} the next daemon starts."], "list")
+    if not died:
+        count = len({name for name, _ in adopted})
+        return Section(title, [f"None; the next daemon found {count} running."], "list")
+    lines = [
+        f"{shown(str(event.vassal))}: {essence_of(reader, event)} (event {event.seq})"
+        for event in died[:_MOST_DEAD]
+    ]
+    if len(died) > _MOST_DEAD:
+        lines.append(f"and {len(died) - _MOST_DEAD} more")
+    return Section(title, lines, "list")
 
 
 def _behind(reader: Reader, old: Fleet, upto: int, now: Fleet) -> Iterator[Section]:

@@ -89,9 +89,13 @@ class Builder:
     # Frequent events
 
     def start(
-        self, monitors: tuple[str, ...] = (MONITOR,), before: Before | None = None, **policy: Any
+        self,
+        monitors: tuple[str, ...] = (MONITOR,),
+        before: Before | None = None,
+        ready: bool = True,
+        **policy: Any,
     ) -> int:
-        """A daemon starts and is ready; the number of ``daemon_started``."""
+        """A daemon starts and is ``ready``; the number of ``daemon_started``."""
         chosen = Policy(**{"max_starting": 100, **policy})
         seq = self.event(
             "daemon_started",
@@ -103,7 +107,8 @@ class Builder:
             rules=RULES,
             before=before,
         )
-        self.event("daemon_ready", cause=seq)
+        if ready:
+            self.event("daemon_ready", cause=seq)
         return seq
 
     def checkpoint(self) -> int:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from emperord.journal.events import Before, Spec
@@ -69,8 +70,9 @@ def killed(b: Builder) -> None:
     b.changed("a.ini", b"release = 2")  # 8
     before = Before(how="killed", version="0.1.0", signal=9, away=2 * SECOND, silent=3 * SECOND)
     b.at += 2 * SECOND
-    b.start(before=before, throttle=5000)  # 9
-    b.of_attempt("exited", "b.ini", away=True)  # 11
+    b.start(before=before, throttle=5000, ready=False)  # 9
+    b.of_attempt("exited", "b.ini", away=True)  # 10
+    b.event("daemon_ready")  # 11
 
 
 def killed_before_that_was_told(b: Builder) -> None:
@@ -205,6 +207,66 @@ def test_for_programs(tmp_path: Path) -> None:
         "removed": [26, 27, 28, 29, 30, 31],
     }
     assert found["facts"]["because"] == "Permission denied"
+
+
+def dies_with_its_daemon(b: Builder, **how: Any) -> None:
+    """One of four vassals ends with its daemon. Later the next daemon is replaced."""
+    names = [f"{letter}.ini" for letter in "abcd"]
+    for name in names:
+        b.up(name)  # 3 to 14
+    b.start(before=Before(how="killed", signal=9, away=SECOND), ready=False)  # 15
+    for name in names[1:]:
+        b.of_attempt("adopted", name, pid=4000, start_time=40000)  # 16 to 18
+    b.of_attempt("exited", names[0], **how)  # 19
+    b.exited(names[1], signal=9)  # 20: the next daemon is there, and not ready yet
+    b.event("daemon_ready")  # 21
+    b.exited(names[2], signal=9)  # 22
+    b.start(before=Before(how="replaced", away=SECOND), ready=False)  # 23
+    b.of_attempt("adopted", names[3], pid=4000, start_time=40000)  # 24
+    b.event("daemon_ready")  # 25
+
+
+@pytest.mark.parametrize(
+    ("how", "at", "lines"),
+    [
+        pytest.param(
+            {"signal": 9}, 25,
+            ["a.ini: killed by signal 9 (SIGKILL), not by emperord (event 19)"],
+            id="a keeper saw it",
+        ),
+        pytest.param(
+            {"away": True}, 25,
+            ["a.ini: nobody knows how, while no daemon was there (event 19)"],
+            id="nothing saw it",
+        ),
+        pytest.param({}, 15, ["Not known: at event 15 the next daemon starts."], id="not looked"),
+        pytest.param({}, 18, ["Not known: at event 18 the next daemon starts."], id="looks"),
+    ],
+)  # fmt: skip
+def test_deaths_without_a_daemon(
+    tmp_path: Path, how: dict[str, Any], at: int, lines: list[str]
+) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        dies_with_its_daemon(builder, **how)
+    sections = known(path, "incident", "--at", f"@{at}")["sections"]
+    assert sections["Vassals that died while no daemon was there"] == lines
+
+
+def test_an_upgrade_finds_no_survivors_of_a_killed_daemon(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        builder.up("a.ini")
+        endings: tuple[Literal["killed", "replaced"], ...] = ("killed", "replaced")
+        for how in endings:
+            builder.start(before=Before(how=how, signal=9, away=SECOND), ready=False)
+            builder.of_attempt("adopted", "a.ini", pid=4000, start_time=40000)
+            builder.event("daemon_ready")
+    sections = known(path, "incident")["sections"]
+    found = ["None; the next daemon found 1 running."]
+    assert sections["Vassals that died while no daemon was there"] == found
 
 
 def test_a_real_outage(incident: Callable[[str], str], tmp_path: Path) -> None:
