@@ -280,7 +280,8 @@ class Answer:
         if breaks:
             gaps = sum(report.gaps for report in self.reports)
             times = "once" if breaks == 1 else f"{breaks} times"
+            most = " at most" if any(report.unseen for report in self.reports) else ""
             yield (
-                f"a daemon ended without a word {times}, and for {took(gaps)} at most there was"
+                f"a daemon ended without a word {times}, and for {took(gaps)}{most} there was"
                 " none; vassals ran on"
             )

@@ -6,7 +6,7 @@ all cores.
 """
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -15,7 +15,7 @@ from ..daemon.core.deploys import Deploy, Deploys
 from ..daemon.core.fleet import Fleet, Phase, Vassal
 from ..daemon.core.fold import MOVES_NO_VASSAL
 from ..journal.deploys import DEPLOYED
-from ..journal.events import Event, Exited, Spec
+from ..journal.events import DaemonStarted, Event, Exited, Spec
 from ..journal.reading import Reader
 from . import intact_events
 from .event_text import decode_actions
@@ -23,6 +23,8 @@ from .rebuild import FoldFailed, base, fold_one
 from .salvage import leave_out
 from .uptime import Report, Spell, State, finished, is_failure, was_failing
 
+# How a daemon ended: as it was told to, or otherwise, and whether a keeper saw when.
+DaemonEnd = Literal["ordered", "seen", "unseen"]
 KEPT: Final = 2_000  # deploys that wait to be counted
 # Events that may tell of a failure.
 _FAILURES: Final = frozenset(
@@ -57,7 +59,7 @@ class Totals:
         self.report = Report(window.since, window.until, events, self.spells)
         self._since = window.since
         self._begun = False
-        self._gap = at  # of the last event before the present daemon
+        self._gap = at  # when the daemon before the present one ended, or its last event
 
     def spell(self, name: str) -> Spell:
         found = self.spells.get(name)
@@ -71,14 +73,18 @@ class Totals:
         for spell in self.spells.values():
             spell.reset(self._since)
 
-    def start(self, at: int, last: int, stopped: bool) -> None:
-        """A daemon starts. The event before was at ``last``; ``stopped``: a daemon had said so."""
-        self._gap = at if stopped else last
+    def start(self, at: int, end: int, how: DaemonEnd) -> None:
+        """A daemon starts at a time, and the one before ended at ``end``; 0 where there was none.
+
+        The journal does not know the time of an ``unseen`` end: ``end`` is that of the last event.
+        """
+        self._gap = end
         if self._begun:
             self.report.starts += 1
-            if not stopped and last:
+            if how != "ordered" and end:
                 self.report.breaks += 1
-                self.report.gaps += at - max(last, self._since)
+                self.report.gaps += at - max(end, self._since)
+                self.report.unseen += how == "unseen"
 
     def enter(self, vassal: Vassal, state: State, at: int, failed: bool) -> None:
         spell = self.spell(vassal.name)
@@ -227,10 +233,20 @@ class Tally:
     def _take_daemon(self, event: Event) -> None:
         kind = event.kind
         if kind == "daemon_started":
-            self.totals.start(event.at, self._at, self.stopped)
+            self.totals.start(event.at, *self._end_before(event))
             self.stopped = False
         elif kind in _STOPS:
             self.stopped = kind != "journal_forked"
+
+    def _end_before(self, event: Event) -> tuple[int, DaemonEnd]:
+        """When the daemon before this one ended, and how."""
+        assert isinstance(event.body, DaemonStarted)
+        before = event.body.before
+        away = None if before is None else before.away
+        end = self._at if away is None else event.at - away
+        if self.stopped or (before is not None and before.how in ("told", "replaced")):
+            return end, "ordered"
+        return end, "unseen" if away is None else "seen"
 
     def _is_failure(self, event: Event, was: Any) -> bool:
         body: Any = event.body

@@ -31,7 +31,7 @@ from .event_text import decode_actions
 from .rebuild import base
 from .segment import ROWS, Unclean, chained_rows
 from .sums import NO_SUMS, Sums, name_of, pack, unpack
-from .tally import KEPT, Tally, Totals, Window, in_window, outlast, settle
+from .tally import KEPT, DaemonEnd, Tally, Totals, Window, in_window, outlast, settle
 from .tickets import Tickets, give, of_parent, shared
 from .uptime import SUCCEEDED, Report, State
 
@@ -42,7 +42,8 @@ _ABSENT: Final = _STATES.index("absent")
 # A note is three numbers: a name's number times 16 plus one of these, a time, and another time.
 # From 0 it is the state that is entered, from 5 the same with a failure.
 _FAILED: Final = len(_STATES)
-_DIES, _LOST, _STARTS, _STARTS_AFTER_A_STOP, _BEGINS = range(10, 15)
+_DIES, _LOST, _BEGINS, _STARTS = range(10, 14)
+_ENDS: Final[tuple[DaemonEnd, ...]] = ("ordered", "seen", "unseen")  # from _STARTS on
 
 
 class Unlike(Exception):
@@ -117,8 +118,8 @@ class _Notes(Totals):
     def begin(self) -> None:
         self._note(None, _BEGINS)
 
-    def start(self, at: int, last: int, stopped: bool) -> None:
-        self._note(None, _STARTS_AFTER_A_STOP if stopped else _STARTS, at, last)
+    def start(self, at: int, end: int, how: DaemonEnd) -> None:
+        self._note(None, _STARTS + _ENDS.index(how), at, end)
 
     def enter(self, vassal: Vassal, state: State, at: int, failed: bool) -> None:
         name = vassal.name
@@ -284,11 +285,11 @@ def _add(totals: Totals, part: Tallied) -> None:
     numbers = array("q", part.numbers)
     for number, at, last in zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True):
         what = number & 15
+        if what == _BEGINS:
+            totals.begin()
+            continue
         if what >= _STARTS:
-            if what == _BEGINS:
-                totals.begin()
-            else:
-                totals.start(at, last, what == _STARTS_AFTER_A_STOP)
+            totals.start(at, last, _ENDS[what - _STARTS])
             continue
         name = part.names[number >> 4]
         if what == _ABSENT:

@@ -144,8 +144,10 @@ class Report(msgspec.Struct):
     events: int
     spells: dict[str, Spell]
     starts: int = 0  # of daemons
-    breaks: int = 0  # starts of daemons before which none had said that it stops
-    gaps: int = 0  # nanoseconds between the last event before such a start, and the start
+    breaks: int = 0  # starts of daemons whose daemon before ended though nothing told it to
+    # Nanoseconds from such an end to the start. Of an end that is not known, the last event counts.
+    gaps: int = 0
+    unseen: int = 0  # ends that are not known, among those breaks
 
 
 def was_failing(vassal: Vassal) -> bool:

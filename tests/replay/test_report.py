@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from emperord.journal.events import Before
 from emperord.replay.main import cli
-from journal_builder import Builder, building
+from journal_builder import SECOND, Builder, building
 from support.replaying import asking
 
 Story = Callable[[Builder], object]
@@ -68,6 +69,12 @@ def loses(b: Builder) -> None:
     b.accepting("a.ini")
 
 
+def loses_after_an_end_that_a_keeper_saw(b: Builder) -> None:
+    """The daemon is killed 20 s after its last event, and 30 s before the next one starts."""
+    daemon_returns(b, after=50, before=Before(how="killed", signal=9, away=30 * SECOND))
+    b.of_attempt("exited", "a.ini", away=True)
+
+
 def fails_after_loss(b: Builder) -> None:
     """It was found dead, and dies again when the next daemon has started it."""
     b.of_attempt("vassal_loyal", "a.ini", after=9)
@@ -78,11 +85,11 @@ def fails_after_loss(b: Builder) -> None:
     b.exited("a.ini", code=1)
 
 
-def daemon_returns(b: Builder, after: float) -> None:
+def daemon_returns(b: Builder, after: float, before: Before | None = None) -> None:
     policy = b.fleet.policy
     b.event(
         "daemon_started", after=after, version="0", boot="b", pid=1, policy=policy,
-        monitors=b.fleet.monitors, rules=2,
+        monitors=b.fleet.monitors, rules=2, before=before,
     )  # fmt: skip
 
 
@@ -255,6 +262,11 @@ CASES: list[tuple[str, Story, dict[str, Any]]] = [
         {"up_s": 9, "unknown_s": 51, "down_s": 5, "outages": 0, "mttr_s": None, "deaths": 0},
     ),
     (
+        "it dies while no daemon is there, and a keeper saw that one's end",
+        loses_after_an_end_that_a_keeper_saw,
+        {"up_s": 20, "unknown_s": 31, "outages": 0, "deaths": 0},
+    ),
+    (
         "it dies while no daemon is there, and cannot be started again",
         fails_after_loss,
         {"unknown_s": 51, "outages": 1, "down_now": 1, "mttr_s": None, "deaths": 1},
@@ -288,6 +300,44 @@ def test_times(tmp_path: Path, story: Story, expected: dict[str, Any]) -> None:
         found = told(builder, "--json")
     (vassal,) = found["vassals"]
     assert {key: vassal[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("befores", "breaks", "seconds", "text"),
+    [
+        pytest.param([Before(how="told", away=SECOND)], 0, 0, None, id="told"),
+        pytest.param([Before(how="replaced", away=SECOND)], 0, 0, None, id="replaced"),
+        pytest.param([Before(how="replaced")], 0, 0, None, id="replaced, it is not known when"),
+        pytest.param(
+            [Before(how="killed", signal=9, away=SECOND), Before(how="replaced", away=SECOND)],
+            1, 1, "once, and for 1.00s there was none;", id="killed and replaced",
+        ),
+        pytest.param(
+            [Before(how="killed", signal=9, away=SECOND), Before(how="failed", away=2 * SECOND)],
+            2, 3, "2 times, and for 3.00s there was none;", id="killed and failed",
+        ),
+        pytest.param(
+            [Before(how="killed", signal=9, away=SECOND), Before(how="unknown")],
+            2, 51, "2 times, and for 51s at most there was none;", id="the second end is unseen",
+        ),
+        pytest.param(
+            [None], 1, 50, "once, and for 50s at most there was none;", id="not recorded"
+        ),
+    ],
+)  # fmt: skip
+def test_how_daemons_ended(
+    tmp_path: Path, befores: list[Before | None], breaks: int, seconds: float, text: str | None
+) -> None:
+    with building(str(tmp_path / "journal.db")) as builder:
+        builder.start()
+        builder.up("a.ini")
+        for before in befores:
+            daemon_returns(builder, after=50, before=before)
+        found = told(builder, "--json")
+    assert (found["daemon_breaks"], found["no_daemon_s"]) == (breaks, seconds)
+    line = run(str(tmp_path / "journal.db")).stdout.splitlines()[1]
+    assert ("ended without a word" in line) == (text is not None), line
+    assert (text or "") in line
 
 
 @pytest.fixture(scope="module")

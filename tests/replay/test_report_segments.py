@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from emperord.journal.events import Before, Ending
 from emperord.journal.reading import open_journal
 from emperord.journal.times import EventNumber
 from emperord.replay import tally, tally_segments, tickets
@@ -16,16 +17,21 @@ from emperord.replay.sums import Sums
 from emperord.replay.uptime import Report, Spell
 from fold.test_properties import Life
 from hypothesis import HealthCheck, settings
-from journal_builder import building, busy_fleet
+from journal_builder import SECOND, building, busy_fleet
 from support.effort import examples
 from support.long_lives import waits_for_a_client, write
+
+# The first daemon has none before it.
+ENDINGS: tuple[Ending | None, ...] = (
+    None, "told", "replaced", "killed", "unknown", "killed", "replaced",
+)  # fmt: skip
 
 
 def facts(report: Report) -> dict[str, Any]:
     """All that a report knows, to be compared."""
     return {
         "fleet": (report.since, report.until, report.events),
-        "daemons": (report.starts, report.breaks, report.gaps),
+        "daemons": (report.starts, report.breaks, report.gaps, report.unseen),
         "vassals": {name: of_spell(spell) for name, spell in sorted(report.spells.items())},
     }
 
@@ -79,6 +85,19 @@ def test_deploys_that_are_open_for_long(tmp_path: Path, monkeypatch: pytest.Monk
     for until in (last, last - 12, last - 30):
         compare(path, 1, until)
         compare(path, 8, until)
+
+
+def test_ends_of_daemons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.db"
+    with building(str(path), snapshot_every=5) as builder:
+        for how in ENDINGS:
+            away = None if how == "unknown" else SECOND
+            builder.start(before=None if how is None else Before(how=how, away=away))
+            builder.up(f"{builder.seq}.ini")
+        last = builder.seq
+    cut(monkeypatch, 5)
+    compare(path, 1, last)
+    compare(path, 8, last - 6)
 
 
 @pytest.mark.parametrize("program", ["/nowhere/python", "/bin/false"])
