@@ -42,6 +42,7 @@ class MassRemoval(msgspec.Struct):
     until: int = 0  # when the last one came back
     until_seq: int = 0
     away: int = 0  # nanoseconds, the sum of those that came back
+    known: int = UNDONE  # nanoseconds from the first removal to the end of the record, or fewer
 
     def record(self, host: str | None) -> dict[str, Any]:
         """As JSON has it."""
@@ -69,7 +70,8 @@ class MassRemoval(msgspec.Struct):
         )
         missing = len(self.removed) - len(self.back)
         some = f"{len(self.back)} of them were" if missing else "all were"
-        more = f", {missing} were not within an hour" if missing else ""
+        span = "an hour" if self.known == UNDONE else f"{took(self.known)}, where the record ends"
+        more = f", {missing} were not within {span}" if missing else ""
         return (
             f"{text}; {some} back after {took(self.until - self.at)} (event {self.until_seq}){more}"
         )
@@ -109,6 +111,9 @@ def _of_run(reader: Reader, monitor: str, run: Sequence[Any]) -> MassRemoval | N
     if len(gone) < FROM or len(gone) * 2 <= len(its):
         return None
     one = MassRemoval(monitor, run[0][0], run[-1][0], run[0][1], len(its), list(gone))
+    end = reader.row(reader.head.seq)
+    if end is not None and end[1].__class__ is int:
+        one.known = min(UNDONE, end[1] - one.at)
     for name, row in gone.items():
         back = _next_deploy(reader, name, row[0])
         if back is None or back[1] - one.at > UNDONE:

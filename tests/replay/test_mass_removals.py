@@ -90,6 +90,21 @@ def test_which_are(tmp_path: Path, case: dict[str, Any], count: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("after", "says"),
+    [
+        pytest.param(0, "2 were not within 5m08s, where the record ends", id="the record ends"),
+        pytest.param(61 * MINUTE, "2 were not within an hour", id="an hour has passed"),
+    ],
+)
+def test_those_that_are_not_back(tmp_path: Path, after: float, says: str) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        lost(builder, back=4)
+        builder.event("pressure_observed", after=after, cpu=1)
+    assert f"4 of them were back after 5m06s (event 43), {says}\n" in ask(path).stdout
+
+
+@pytest.mark.parametrize(
     ("words", "count"),
     [
         pytest.param(("app-1.ini",), 1, id="of it"),
