@@ -10,11 +10,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ..journal.events import Before, DaemonStarted, Event, Failed
+from ..journal.events import Before, DaemonStarted, Doubted, Event, Failed
 from ..journal.reading import COLUMNS, Reader
 from ..journal.times import took
 from . import intact_events
-from .change_groups import GAP
+from .change_groups import APART, GAP
 from .failed_ends import FailedEnd, failed_ends
 
 Kind = Literal["outage", "removal", "crash loop", "daemon"]
@@ -39,7 +39,7 @@ class Incident(msgspec.Struct):
 
     ``about`` is the source or the vassal, and ``text`` tells the rest of the sentence. ``outage``
     and ``doubted`` are the events of an outage and of a doubt that belong to it. ``removed`` are
-    the removals.
+    the removals; an outage has those of fewer than ``MASS`` vassals with which it ended.
     """
 
     kind: Kind
@@ -96,8 +96,12 @@ def _of_source(source: str, events: Iterable[Event]) -> Iterator[Incident]:
     run: list[Event] = []
     for event in events:
         if run and (event.kind != "vassal_removed" or event.at - run[-1].at > GAP):
-            yield from _removal(source, run, outage, doubted)
-            outage, doubted, run = (None, None, []) if len(run) >= MASS else (outage, doubted, [])
+            if len(run) >= MASS:
+                yield from _removal(source, run, outage, doubted)
+                outage = doubted = None
+            elif outage is not None:
+                _add_removals(outage, run, doubted)
+            run = []
         if event.kind == "monitor_failed":
             if outage is not None:
                 yield outage
@@ -113,17 +117,16 @@ def _of_source(source: str, events: Iterable[Event]) -> Iterator[Incident]:
             doubted = event
         elif event.kind == "vassal_removed":
             run.append(event)
-    if run:
+    if len(run) >= MASS:
         yield from _removal(source, run, outage, doubted)
-    if outage is not None and len(run) < MASS:
+    elif outage is not None:
+        _add_removals(outage, run, doubted)
         yield outage
 
 
 def _removal(
     source: str, run: list[Event], outage: Incident | None, doubted: Event | None
 ) -> Iterator[Incident]:
-    if len(run) < MASS:
-        return
     first = run[0]
     one = Incident("removal", first.seq, first.at, run[-1].seq, source, until=run[-1].at)
     one.text = f"lost {len(run)} vassals"
@@ -137,6 +140,28 @@ def _removal(
         else:
             yield outage
     yield one
+
+
+def _add_removals(outage: Incident, run: Sequence[Event], doubted: Event | None) -> None:
+    """Add removals to an outage if the listing with which the source came back led to them.
+
+    It removes them at once, or it is doubted, and the next listing removes some of them.
+    """
+    if not run or outage.until is None or outage.removed:
+        return
+    if doubted is not None and doubted.seq > outage.last and _is_of_doubt(doubted, run):
+        outage.doubted = doubted.seq
+    elif run[0].at - outage.until > APART:
+        return
+    outage.removed, outage.last = [event.seq for event in run], run[-1].seq
+    outage.text += f", and lost {len(run)} vassal{'s' if len(run) > 1 else ''}"
+
+
+def _is_of_doubt(doubted: Event, run: Sequence[Event]) -> bool:
+    """Whether a doubted listing lacked all vassals of these removals, not long before them."""
+    assert isinstance(doubted.body, Doubted)
+    names = {event.vassal for event in run}
+    return run[0].at - doubted.at < _TIED and names.issubset(doubted.body.missing)
 
 
 # Daemons

@@ -131,14 +131,9 @@ def _of_source(reader: Reader, one: Incident, upto: int) -> Page:
     facts.append(("emptied by", f"not known: {source} tells no author"))
     facts.append(("requests refused", NOT_KNOWN))
     sections = [*_came_back(reader, one, before, upto)]
-    names = [vassal.name for vassal in its]
-    around = [
-        f"{for_people(each.at)[11:]} {each}"
-        for each in nearby_changes.changes(reader, one.at, names)
-    ]
-    sections.append(Section("Also changed within a minute of it", around or ["Nothing."], "list"))
+    sections.append(_around(reader, one.at, upto, "Also changed within a minute of it"))
     title = f"{source} {one.text}"
-    if one.removed:
+    if one.kind == "removal":
         title = f"{source} lost {len(one.removed)} of its {len(its)} vassals"
     return Page(title, facts, sections)
 
@@ -168,7 +163,7 @@ def _removal_facts(reader: Reader, one: Incident, its: list[Vassal]) -> Iterator
         when = f"{for_people(row[1])[11:]}, event {one.doubted}"
         yield "doubted", f"yes: {len(body.missing)} of {body.known} were missing ({when})"
     elif one.removed:
-        yield "doubted", "no: half of its vassals or more stayed, or were fewer than five"
+        yield "doubted", "no: fewer than five vassals were missing, or half of them or more stayed"
     if not one.removed:
         yield "removed", "none"
         return
@@ -263,7 +258,7 @@ def _of_daemon(reader: Reader, one: Incident, upto: int) -> Page:
     sections = [
         _died_meanwhile(reader, one, upto),
         *_behind(reader, old, upto, now),
-        _around(reader, event.at),
+        _around(reader, event.at, upto, "Changed within a minute of it"),
     ]
     return Page(f"{one.text}, before {for_people(event.at)} UTC", facts, sections)
 
@@ -393,7 +388,7 @@ def _behind(reader: Reader, old: Fleet, upto: int, now: Fleet) -> Iterator[Secti
         yield Section("Ran an older config when the daemon ended", told, "list")
 
 
-def _around(reader: Reader, at: int) -> Section:
-    found = nearby_changes.changes(reader, at)
+def _around(reader: Reader, at: int, upto: int, title: str) -> Section:
+    found = nearby_changes.changes(reader, at, upto)
     lines = [f"{for_people(each.at)[11:]} {each}" for each in found]
-    return Section("Changed within a minute of it", lines or ["Nothing."], "list")
+    return Section(title, lines or ["Nothing."], "list")

@@ -60,7 +60,8 @@ def record(reader: Reader, told: Story) -> dict[str, Any]:
         "facts": dict(found.facts),
         "sections": {each.title: list(each.lines) for each in found.sections},
         "changes": [
-            msgspec.to_builtins(each) for each in nearby_changes.changes(reader, at, (told.name,))
+            msgspec.to_builtins(each)
+            for each in nearby_changes.changes(reader, at, told.seq, (told.name,))
         ],
         "altered": list(found.altered),
         "requests_refused": None,
@@ -279,7 +280,7 @@ def _with_phase(told: Story, name: str) -> str:
 
 
 def _around(reader: Reader, told: Story, at: int) -> Section:
-    found = nearby_changes.changes(reader, at, (told.name,))
+    found = nearby_changes.changes(reader, at, told.seq, (told.name,))
     lines = [f"{for_people(each.at)[11:]} {each}" for each in found]
     title = "Also changed within a minute of it"
     return Section(title, lines, "list") if lines else Section(title, ["Nothing."])

@@ -15,7 +15,7 @@ from .sources import Sources
 
 MINUTE: Final = 60 * 10**9  # nanoseconds
 _MOST_NAMES: Final = 4
-_MOST: Final = 2000  # events
+_MOST: Final = 50_000  # events; one listing may remove a whole fleet
 KINDS: Final = (
     *DEPLOYS,
     "operator_requested",
@@ -58,9 +58,14 @@ class Change(msgspec.Struct):
         return f"{did}: {some}{more}, from {self.source} ({events})"
 
 
-def changes(reader: Reader, at: int, but: Sequence[str] = (), within: int = MINUTE) -> list[Change]:
-    """The changes from a minute before ``at`` to a minute after, but those of some vassals."""
-    first, last = reader.seq_at(at - within - 1), reader.seq_at(at + within)
+def changes(
+    reader: Reader, at: int, upto: int, but: Sequence[str] = (), within: int = MINUTE
+) -> list[Change]:
+    """The changes from a minute before ``at`` to a minute after, but those of some vassals.
+
+    ``upto`` is the last event that is looked at. ``within`` are nanoseconds.
+    """
+    first, last = reader.seq_at(at - within - 1), min(reader.seq_at(at + within), upto)
     rows: list[Any] = reader.fetch(
         f"SELECT {COLUMNS} FROM event WHERE seq > ? AND seq <= ?"
         f" AND kind IN ({', '.join('?' * len(KINDS))}) ORDER BY seq LIMIT {_MOST}",

@@ -47,6 +47,37 @@ def emptied(b: Builder) -> None:
     b.added(NAMES[2], b"release = 3")  # 40
 
 
+def back_soon(b: Builder) -> None:
+    outage(b)
+    b.event("monitor_recovered", monitor=MONITOR, after=3)  # 24
+
+
+def loses_few(b: Builder) -> None:
+    back_soon(b)
+    for name in NAMES[:2]:  # 25, 26
+        b.event("vassal_removed", name, MONITOR, after=0.001, reason="no longer listed")
+    b.exited(NAMES[0], code=0)  # 27
+    b.added(NAMES[0], b"release = 1")  # 28
+
+
+def loses_few_after_a_doubt(b: Builder) -> None:
+    back(b)
+    b.event("listing_doubted", monitor=MONITOR, after=0.001, missing=NAMES, known=6)  # 25
+    b.event("vassal_removed", NAMES[0], MONITOR, after=3, reason="no longer listed")  # 26
+
+
+def loses_few_later(b: Builder) -> None:
+    back_soon(b)
+    b.event("vassal_removed", NAMES[0], MONITOR, after=2)  # 25
+    b.removed(NAMES[1])  # 26
+
+
+def loses_another_after_a_doubt(b: Builder) -> None:
+    back(b)
+    b.event("listing_doubted", monitor=MONITOR, after=0.001, missing=NAMES[1:], known=6)  # 25
+    b.event("vassal_removed", NAMES[0], MONITOR, after=3)  # 26
+
+
 def one_by_one(b: Builder) -> None:
     six(b)
     for name in NAMES:
@@ -110,6 +141,30 @@ STORIES: dict[Callable[[Builder], None], list[str]] = {
     back: [
         f"# {SOURCE} could not be read for 1m00s\n",
         "- **unreadable:** 2026-11-24 06:05:22.000 to 06:06:22.000 UTC, 1m00s (events 23-24)\n",
+    ],
+    loses_few: [
+        f"# {SOURCE} could not be read for 3.00s, and lost 2 vassals\n",
+        "- **unreadable:** 2026-11-24 06:05:22.000 to 06:05:25.000 UTC, 3.00s (events 23-24)\n",
+        "- **doubted:** no: fewer than five vassals were missing, or half of them or more stayed\n",
+        "- **removed:** 2 of 6 at once, 2026-11-24 06:05:25.001 UTC, within 0.00s (events 25-26)\n",
+        "- **tied to the outage:** yes: the source could be read again 0.00s before\n",
+        "## Came back\n\n- 1 with the same text: shop0.ini\n- 1 not back: shop1.ini\n",
+        "## Also changed within a minute of it\n",
+        "removed: shop0.ini, shop1.ini, from dir:vassals (events 25-26)\n",
+    ],
+    loses_few_after_a_doubt: [
+        f"# {SOURCE} could not be read for 1m00s, and lost 1 vassal\n",
+        "- **doubted:** yes: 6 of 6 were missing (06:06:22.001, event 25)\n",
+        "- **removed:** 1 of 6 at once, 2026-11-24 06:06:25.001 UTC, within 0.00s (events 26-26)\n",
+    ],
+    loses_few_later: [
+        f"# {SOURCE} could not be read for 3.00s\n",
+        "- **removed:** none\n",
+        "removed: shop0.ini, shop1.ini, from dir:vassals (events 25-26)\n",
+    ],
+    loses_another_after_a_doubt: [
+        f"# {SOURCE} could not be read for 1m00s\n",
+        "- **removed:** none\n",
     ],
     emptied: [
         f"# {SOURCE} lost 6 of its 6 vassals\n",
@@ -188,6 +243,21 @@ def test_the_last_one_as_of_then(tmp_path: Path) -> None:
         crash_loop(builder)
     assert f"# {SOURCE} lost 6 of its 6 vassals" in run(path, "--at", "@40").stdout
     assert f"# {SOURCE} cannot be read" in run(path, "--at", "@23").stdout
+
+
+@pytest.mark.parametrize("name", [(), ("a.ini",)], ids=["the fleet", "a vassal"])
+def test_the_page_tells_of_no_later_changes(tmp_path: Path, name: tuple[str, ...]) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        builder.up("a.ini")
+        builder.start()  # 6
+        builder.operator("stop", "a.ini")  # 8
+        builder.exited("a.ini", code=0)
+        builder.event("daemon_stopping", reason="SIGTERM")  # 10
+    for at, names in {8: ("stop by",), 10: ("stop by", "daemon_stopping")}.items():
+        page = run(path, *name, "--at", f"@{at}").stdout
+        assert tuple(name for name in ("stop by", "daemon_stopping") if name in page) == names
 
 
 def test_for_programs(tmp_path: Path) -> None:

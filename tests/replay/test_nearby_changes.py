@@ -29,18 +29,47 @@ def path(tmp_path: Path) -> str:
     return path
 
 
-def test_changes_that_are_far_apart_are_told_one_by_one(path: str) -> None:
+@pytest.mark.parametrize(
+    ("upto", "told"),
+    [
+        pytest.param(
+            15,
+            [
+                "changed: a.ini, b.ini, from dir:vassals (events 9-11)",
+                "changed: a.ini, from dir:vassals (event 12)",
+                "changed: a.ini, b.ini, c.ini, from dir:vassals (events 13-15)",
+            ],
+            id="all",
+        ),
+        pytest.param(
+            10, ["changed: a.ini, b.ini, from dir:vassals (events 9-10)"], id="as of event 10"
+        ),
+    ],
+)
+def test_changes_that_are_far_apart_are_told_one_by_one(
+    path: str, upto: int, told: list[str]
+) -> None:
     with open_journal(path) as reader:
         row = reader.row(9)
         assert row is not None
-        found = [
-            str(each) for each in nearby_changes.changes(reader, row[1]) if "change" in each.kind
-        ]
-    assert found == [
-        "changed: a.ini, b.ini, from dir:vassals (events 9-11)",
-        "changed: a.ini, from dir:vassals (event 12)",
-        "changed: a.ini, b.ini, c.ini, from dir:vassals (events 13-15)",
-    ]
+        found = nearby_changes.changes(reader, row[1], upto)
+    assert [str(each) for each in found if "change" in each.kind] == told
+
+
+def test_a_listing_of_a_large_fleet_is_counted_whole(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path, group=500) as builder:
+        first = builder.start() + 2
+        for number in range(2_100):
+            builder.at -= 999_000_000
+            builder.added(f"app-{number:04}.ini")
+        last = builder.seq
+    with open_journal(path) as reader:
+        row = reader.row(first)
+        assert row is not None
+        found = nearby_changes.changes(reader, row[1], last)
+    some = "app-0000.ini, app-0001.ini, app-0002.ini, app-0003.ini and 2096 more"
+    assert str(found[-1]) == f"added: {some}, from dir:vassals (events {first}-{last})"
 
 
 def test_a_vassal_that_changed_twice_counts_once(path: str) -> None:
