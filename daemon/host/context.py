@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ...journal.policy import Policy
 from ...monitors.start_thread import StartThread
 from ..keeper.link import KeeperLink
+from .accounts import Accounts
 from .cgroups import Cgroups
 from .config_copies import ConfigCopies
 from .exec_checks import ExecChecks
@@ -41,5 +42,6 @@ class HostContext(NamedTuple):
     listening: ListeningState
     copies: ConfigCopies
     lookups: Lookups
+    accounts: Accounts
     hooks: HookRunner
     starts: StartThread  # in which processes begin

@@ -32,6 +32,7 @@ from ..core.inputs import TellNews, VassalByte
 from ..core.listening import addresses
 from ..keeper.link import KeeperLink
 from . import procfs
+from .accounts import Accounts
 from .address_changes import AddressChanges
 from .adopter import Adopter
 from .cgroups import Cgroups
@@ -117,6 +118,7 @@ class Host(Reports):
             ListeningState(lambda vassal: self._on_demand.given(vassal), threads),
             ConfigCopies(copies, config_text),
             Lookups(),
+            Accounts(),
             HookRunner(hooks or Hooks(), environ),
             starts or StartThread(),
         )  # fmt: skip

@@ -1,7 +1,8 @@
 """Starts: from the order to spawn until the process is watched.
 
 Spawning runs in a worker thread, one at a time (``spawner.py``). Orders for a vassal whose spawn is
-under way wait for it.
+under way wait for it. Before that its account is looked up (``accounts.py``): an order to end it
+does not wait for a user database that may not answer.
 ``spawned`` is durable before the vassal's descriptors are watched, so its first byte never
 overtakes it. A process that a lost journal has left is taken over instead (``unjournaled.py``).
 """
@@ -18,6 +19,7 @@ from ..core.actions import Action
 from ..core.draft import Draft
 from ..core.fleet import Vassal
 from . import adoption, cgroups, command, procfs
+from .accounts import NotAnswered, account_of
 from .config_sender import ConfigSender
 from .context import HostContext
 from .controller import Controller
@@ -32,11 +34,16 @@ from .reap import ProcessTrees
 from .spawn import Starter, error_text
 from .spawner import Spawner
 from .user_threads import UserThreads
-from .users import NoAccount
+from .users import NoAccount, User
 
 log = logging.getLogger("emperor.host")
 
 _ENTRY: Final = 1.0  # seconds from its start until a process is in its cgroup
+_ENDS: Final = ("stop", "retire", "kill")
+
+
+class _Ended(Exception):
+    """An order to end a vassal came before its process was begun."""
 
 
 class Launcher:
@@ -55,6 +62,7 @@ class Launcher:
         trees: ProcessTrees,
     ) -> None:
         self._policy = context.policy
+        self._accounts = context.accounts
         self._processes = context.processes
         self._watch = context.watch
         self._tasks = context.tasks
@@ -77,6 +85,8 @@ class Launcher:
         self.one_spawn = self._spawner.one_spawn
         # Orders for attempts whose spawn is under way, in order.
         self._waiting: dict[tuple[str, int | None], list[tuple[Action, Spec | None]]] = {}
+        # Lookups of accounts that are under way, for such attempts.
+        self._lookups: dict[tuple[str, int | None], trio.CancelScope] = {}
 
     @property
     def is_busy(self) -> bool:
@@ -95,11 +105,14 @@ class Launcher:
 
     def order(self, action: Action, running_spec: Spec | None) -> None:
         """Give an order now, or after the spawn that is under way."""
-        waiting = self._waiting.get((action.vassal, action.attempt))
-        if waiting is not None:
-            waiting.append((action, running_spec))
-        else:
+        its = action.vassal, action.attempt
+        waiting = self._waiting.get(its)
+        if waiting is None:
             self._controller.order(action, running_spec)
+            return
+        waiting.append((action, running_spec))
+        if action.do in _ENDS and its in self._lookups:
+            self._lookups[its].cancel()
 
     async def _spawn(self, vassal: Vassal, at: int, beside: bool) -> None:
         try:
@@ -155,16 +168,37 @@ class Launcher:
             await self._on_demand.settled(vassal.name)
             if vassal.running is not None:
                 await self._kept_sockets.open(vassal.name, vassal.running)
-            return await self._spawner.start(vassal, at)
+            user = await self._user_of(vassal)
+            return await self._spawner.start(vassal, at, user)
         except CannotListen as error:
             never = error.fault == "address" and error.holder is None
             await self._refuse(vassal, str(error), "exec" if never else "resources")
         except (command.CannotRun, NoAccount) as error:
             await self._refuse(vassal, str(error), "exec")
+        except NotAnswered as error:
+            await self._refuse(vassal, f"cannot start it now: {error}", "resources")
+        except _Ended as error:
+            await self._refuse(vassal, str(error), "interrupted")
         except OSError as error:
             cwd = None if vassal.running is None else vassal.running.cwd
             await self._refuse(vassal, *error_text(error, cwd))
         return None
+
+    async def _user_of(self, vassal: Vassal) -> User | None:
+        """Whom it runs as; None for the daemon's own. Raises NoAccount, NotAnswered, _Ended."""
+        spec, policy = vassal.running, self._policy()
+        if spec is None or account_of(spec, policy) is None:
+            return None
+        its = vassal.name, vassal.attempt
+        with trio.CancelScope() as scope:
+            if any(action.do in _ENDS for action, _ in self._waiting[its]):
+                scope.cancel()
+            self._lookups[its] = scope
+            try:
+                return await self._accounts.user_of(spec, policy)
+            finally:
+                del self._lookups[its]
+        raise _Ended("it was to end before its account was looked up")
 
     async def _take_sockets_back(self, vassal: Vassal) -> None:
         """Go on with the sockets of a process that is taken over, as far as they were kept."""

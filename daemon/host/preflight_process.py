@@ -24,7 +24,7 @@ from . import command, procfs
 from .context import HostContext
 from .process import Process
 from .spawn import attach, execute
-from .users import User, user_of
+from .users import User
 
 CONFIG: Final = "EMPERORD_CONFIG"  # the variable with the path of the config
 LAST_LINES: Final = 10
@@ -88,13 +88,13 @@ class PreflightStarter:
         self._inherited = command.Inherited(environ)
         self._nofile = nofile
 
-    def start(self, vassal: Vassal, check: int, at: int) -> PreflightProcess:
+    def start(self, vassal: Vassal, check: int, at: int, user: User | None) -> PreflightProcess:
         """Start the preflight that event ``check`` ordered ``at`` that time. Blocks.
 
-        Raises CannotRun and NoAccount for what cannot be, OSError for what failed.
+        ``user`` is whom it runs as, None for the daemon's own. Raises CannotRun for what cannot be,
+        OSError for what failed.
         """
         spec, policy = vassal.spec, self._policy()
-        user = user_of(spec, policy)
         mark = procfs.mark(check, at, procfs.PREFLIGHT + vassal.name)
         stand_in = msgspec.structs.replace(
             vassal, attempt=check, running=spec, speaks=False, deaf=None,

@@ -8,9 +8,13 @@ ends them (``recovery.py``) and the fold orders the checks again.
 A tenant writes the command. So its time has a limit, and so has the output that is read of it. The
 numbers of checks at once, of one user and of all, are limited (``fair_places.py``). Its whole tree
 is ended with it.
+
+A user database that does not answer is no fault of the change. So a check waits until its account
+was looked up, and holds no place meanwhile.
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from typing import Final
@@ -21,22 +25,28 @@ import trio
 from ...journal import quantities
 from ...journal.events import DeployRefused, PreflightPassed
 from ...monitors import preflight
+from ...monitors.backoff import Backoff
 from ..core.actions import Action
 from ..core.draft import Draft
 from ..core.fleet import Vassal
 from ..keeper.refusals import Refused
 from . import command, failures, threads
+from .accounts import NotAnswered
 from .context import HostContext
 from .fair_places import FairPlaces
 from .preflight_process import PreflightProcess, PreflightStarter
 from .process import Process
 from .reap import ProcessTrees, kill_group
 from .spawn import error_text
-from .users import NoAccount
+from .users import NoAccount, User
+
+log = logging.getLogger("emperor.host")
 
 _OF_ONE: Final = 4  # checks of one user at once
 _OF_ALL: Final = 16
 _LAST: Final = 10.0  # seconds for the end of a tree; the daemon may be leaving
+_FIRST_PAUSE: Final = 1.0  # seconds from a late lookup of its account to the next
+_LONGEST_PAUSE: Final = 60.0  # seconds, where each lookup is late
 
 
 class Preflights:
@@ -52,6 +62,7 @@ class Preflights:
         self._policy = context.policy
         self._outbox = context.outbox
         self._tasks = context.tasks
+        self._accounts = context.accounts
         self._starter = starter
         self._copies = context.copies
         self._trees = trees
@@ -90,8 +101,9 @@ class Preflights:
         verdict: DeployRefused | None = None
         with scope:
             try:
+                user = await self._user_of(vassal)
                 async with self._places.place(vassal.spec.uid):
-                    verdict = await self._verdict(vassal, check, at)
+                    verdict = await self._verdict(vassal, check, at, user)
             except Refused:
                 raise
             except (command.CannotRun, NoAccount) as error:
@@ -110,12 +122,26 @@ class Preflights:
         body = PreflightPassed(check=check) if verdict is None else verdict
         self._outbox.report(Draft(kind, body, None, vassal.name, check))
 
-    async def _verdict(self, vassal: Vassal, check: int, at: int) -> DeployRefused | None:
-        """Run the command; None where it has passed. Raises CannotRun, NoAccount, OSError."""
+    async def _user_of(self, vassal: Vassal) -> User | None:
+        """Whom it runs as; waits until the user database answers. Raises NoAccount."""
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        while True:
+            try:
+                return await self._accounts.user_of(vassal.spec, self._policy())
+            except NotAnswered as error:
+                pause = backoff.pause()
+                told = "%s: cannot start its preflight now: %s; trying again in %g s"
+                log.warning(told, vassal.name, error, pause)
+            await trio.sleep(pause)
+
+    async def _verdict(
+        self, vassal: Vassal, check: int, at: int, user: User | None
+    ) -> DeployRefused | None:
+        """Run the command; None where it has passed. Raises CannotRun, OSError."""
         holder = (vassal.name, check)
         try:
             start = self._starter.start
-            found = await threads.run_sync(start, vassal, check, at, limiter=self._one_spawn)
+            found = await threads.run_sync(start, vassal, check, at, user, limiter=self._one_spawn)
             return await self._run(found, check, self._seconds(vassal))
         finally:
             with trio.CancelScope(shield=True):

@@ -42,7 +42,7 @@ from .notify_socket import NotifySocket
 from .on_demand import OnDemand
 from .process import Process, kept_name
 from .reap import kill_group
-from .users import User, user_of
+from .users import User
 from .uwsgi_choice import Choice
 from .vassal_log import LogFile, NoLog
 
@@ -102,14 +102,14 @@ class Starter:
         self._looked.clear()
         self._usual = None
 
-    def start(self, vassal: Vassal, at: int) -> Process:
+    def start(self, vassal: Vassal, at: int, user: User | None) -> Process:
         """Start the process that was ordered ``at`` that time. Blocks, for a worker thread.
 
-        Raises CannotRun and NoAccount for what cannot be, OSError for what failed.
+        ``user`` is whom it runs as, None for the daemon's own: all starts would wait for a lookup
+        here (``accounts.py``). Raises CannotRun for what cannot be, OSError for what failed.
         """
         assert vassal.attempt is not None
         assert vassal.running is not None
-        user = user_of(vassal.running, self._policy())
         mark = procfs.mark(vassal.attempt, at, vassal.name)
         # A program of another user may not make cgroups, so none is delegated to it.
         cgroup = self._cgroups.make(self._identity(), mark, delegated=user is None)

@@ -18,6 +18,7 @@ from ..core.fleet import Vassal
 from . import threads
 from .process import Process
 from .spawn import Starter
+from .users import User
 from .vassal_tasks import VassalTasks
 
 _MOST: Final = 16  # spawns of a run
@@ -25,10 +26,10 @@ _RUN: Final = 0.05  # seconds after which a run begins no other spawn
 
 
 class _Spawn:
-    """One spawn: the vassal and the time of its order, then the process or the error."""
+    """One spawn: the vassal, the time of its order, its user; then the process or the error."""
 
-    def __init__(self, vassal: Vassal, at: int) -> None:
-        self.vassal, self.at = vassal, at
+    def __init__(self, vassal: Vassal, at: int, user: User | None) -> None:
+        self.vassal, self.at, self.user = vassal, at, user
         self.is_over = trio.Event()
         self.result: Process | Exception | None = None
 
@@ -44,12 +45,12 @@ class Spawner:
         self._taking = threading.Lock()  # the loop and the thread take from it
         self._works = False
 
-    async def start(self, vassal: Vassal, at: int) -> Process:
+    async def start(self, vassal: Vassal, at: int, user: User | None) -> Process:
         """Start a vassal as ordered ``at`` that time. Raises what the starter raises.
 
         A cancelled start is not made, unless a thread is at it: its process would be lost.
         """
-        spawn = _Spawn(vassal, at)
+        spawn = _Spawn(vassal, at, user)
         self._waiting.append(spawn)
         if not self._works:
             self._works = True
@@ -97,7 +98,7 @@ class Spawner:
                     break
                 spawn = self._waiting.popleft()
             try:
-                spawn.result = self._starter.start(spawn.vassal, spawn.at)
+                spawn.result = self._starter.start(spawn.vassal, spawn.at, spawn.user)
             except Exception as error:
                 spawn.result = error
             done.append(spawn)

@@ -1,4 +1,4 @@
-"""Threads for what may block on a tenant's files: one a user, and for so long only.
+"""Threads for what may block on a tenant's files, or in the user database: for so long only.
 
 A tenant decides on which file system its files are, and so whether the daemon gets an answer there.
 A thread on a dead mount cannot be ended, only left behind. So each user has one thread at a time.
@@ -6,7 +6,7 @@ While that hangs, starts of this user's vassals fail at once, and those of other
 """
 
 from collections.abc import Callable, Hashable
-from typing import Final, TypeVar, TypeVarTuple
+from typing import Final, NamedTuple, TypeVar, TypeVarTuple
 
 import trio
 
@@ -17,6 +17,13 @@ Ts = TypeVarTuple("Ts")
 
 PATIENCE: Final = 5.0  # seconds for one job
 _AT_ONCE: Final = 16  # jobs of different users; those that hang do not count
+
+
+class Account(NamedTuple):
+    """The key of a lookup in the user database: ids or names. That may not answer, either."""
+
+    user: int | str | None
+    group: int | str | None = None
 
 
 class NoAnswer(Exception):
@@ -38,23 +45,24 @@ class _Thread:
 class UserThreads:
     """Runs jobs in threads; a user has one at a time."""
 
-    def __init__(self, patience: float = PATIENCE) -> None:
+    def __init__(self, patience: float = PATIENCE, at_once: int = _AT_ONCE) -> None:
         self._patience = patience
         self._threads: dict[Hashable, _Thread] = {}
-        self._at_once = trio.Semaphore(_AT_ONCE)
+        self._at_once = trio.Semaphore(at_once)
 
     async def run(self, whose: Hashable, job: Callable[[*Ts], T], *args: *Ts) -> T:
         """The result of a job. ``whose`` is its key: a uid for files that a tenant chose.
 
-        Raises NoAnswer; for a tenant's job also if there are no more threads. Other jobs are then
-        done on the event loop.
+        Raises NoAnswer; for a tenant's job or a lookup also if there are no more threads. Other
+        jobs are then done on the event loop.
         """
         thread = self._threads.setdefault(whose, _Thread())
         async with thread.turn:
             if not thread.hangs:
                 async with self._at_once:
                     with trio.move_on_after(self._patience):
-                        return await self._in_thread(thread, job, *args, own=isinstance(whose, int))
+                        own = isinstance(whose, int | Account)
+                        return await self._in_thread(thread, job, *args, own=own)
         raise NoAnswer(f"no answer within {self._patience:g} s")
 
     @staticmethod

@@ -13,6 +13,7 @@ from emperord.daemon.host.news import Outbox
 from emperord.daemon.host.process import Process
 from emperord.daemon.host.spawn import Starter
 from emperord.daemon.host.spawner import Spawner
+from emperord.daemon.host.users import User
 from emperord.daemon.host.vassal_tasks import VassalTasks
 from emperord.journal.events import Spec
 
@@ -31,7 +32,7 @@ class _Starter:
     def begin_run(self) -> None:
         pass
 
-    def start(self, vassal: Vassal, at: int) -> Process:
+    def start(self, vassal: Vassal, at: int, user: User | None) -> Process:
         trio.from_thread.run_sync(self.began.set)
         assert self.goes_on.wait(60)
         self.made.append(vassal.name)
@@ -50,7 +51,7 @@ async def test_a_cancelled_start_is_made_only_if_it_had_begun() -> None:
 
     async def start(name: str) -> None:
         try:
-            await spawner.start(_vassal(name), 1)
+            await spawner.start(_vassal(name), 1, None)
         except _Made:
             ended.append(f"{name} is made")
         except trio.Cancelled:
@@ -82,7 +83,7 @@ async def test_no_start_waits_for_a_worker_that_is_given_up() -> None:
 
             async def start(name: str) -> None:
                 with pytest.raises(_Made):
-                    await spawner.start(_vassal(name), 1)
+                    await spawner.start(_vassal(name), 1, None)
 
             nursery.start_soon(start, "first")
             await starter.began.wait()
@@ -103,7 +104,7 @@ async def test_a_failed_start_leaves_nothing_for_the_collector() -> None:
         async with trio.open_nursery() as nursery:
             tasks.begin(nursery)
             try:
-                await spawner.start(_vassal("one"), 1)
+                await spawner.start(_vassal("one"), 1, None)
             except _Made as error:
                 errors.append(weakref.ref(error))
         assert [each() for each in errors] == [None]

@@ -1,0 +1,155 @@
+"""A user database that does not answer: the vassals of others start meanwhile."""
+
+import contextlib
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from emperord.daemon.host.accounts import Accounts, NotAnswered, account_of
+from emperord.daemon.host.user_threads import PATIENCE, Account
+from emperord.daemon.host.users import User
+from emperord.journal.events import Spec
+from emperord.journal.policy import Policy
+from support.root import need_root
+from support.tyrant import ALICE, ALICES, BOB, BOBS, TyrantDaemon, common_ground, status_of
+from support.vassals import SLEEPER, program, shell
+
+from ..conftest import QUICK
+
+SLEEP = "exec sleep 1000"
+WITHOUT_THREADS = """
+import trio
+from emperord.daemon.host.accounts import Accounts, NotAnswered
+from emperord.journal.events import Spec
+from emperord.journal.policy import Policy
+
+async def main():
+    try:
+        await Accounts().user_of(Spec(ts=1, settings={"user": "root"}), Policy())
+    except NotAnswered as error:
+        print(error)
+
+trio.run(main)
+"""
+ENTER = 'mount --bind "$0" /etc && exec "$@"'
+NAMED = Spec(ts=1, settings={"user": "alice", "group": "web"})
+OF_ALICE = Spec(ts=1, uid=ALICE, gid=ALICES)
+
+
+@pytest.mark.parametrize(
+    ("spec", "policy", "account"),
+    [
+        pytest.param(Spec(ts=1), Policy(), None, id="the daemon's own"),
+        pytest.param(OF_ALICE, Policy(), None, id="a file of another user's"),
+        pytest.param(NAMED, Policy(), Account("alice", "web"), id="user"),
+        pytest.param(Spec(ts=1), Policy(user=(BOB, BOBS)), Account(BOB, BOBS), id="--user"),
+        pytest.param(OF_ALICE, Policy(tyrant=True), Account(ALICE, ALICES), id="tyrant mode"),
+    ],
+)
+def test_which_account_is_looked_up(spec: Spec, policy: Policy, account: Account | None) -> None:
+    assert account_of(spec, policy) == account
+
+
+async def test_a_late_answer_delays_its_own_account_alone() -> None:
+    answers = threading.Event()
+
+    def look(spec: Spec, _: Policy) -> User | None:
+        if spec.settings["user"] == "alice":
+            answers.wait()
+        return User(BOB, BOBS, (BOBS,), {})
+
+    accounts = Accounts(look, patience=0.05)
+    bobs = Spec(ts=1, settings={"user": "bob"})
+    shared = trio.to_thread.current_default_thread_limiter()
+
+    async def late() -> None:
+        with pytest.raises(NotAnswered, match=r"gives no answer within 0\.05 s"):
+            await accounts.user_of(NAMED, Policy())
+
+    try:
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                for _ in range(100):  # at once: one of them gets a thread
+                    nursery.start_soon(late)
+            assert (await accounts.user_of(bobs, Policy()) or NAMED) is not NAMED
+            assert await accounts.user_of(Spec(ts=1), Policy()) is None  # without a lookup
+            assert shared.borrowed_tokens == 0
+    finally:
+        answers.set()
+
+
+async def test_no_lookup_is_made_on_the_event_loop() -> None:
+    """At the limit of processes there are no more threads; root has no such limit."""
+    need_root("run as another user")
+    caps = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+    as_alice = ["setpriv", f"--reuid={ALICE}", f"--regid={ALICES}", "--clear-groups", *caps]
+    argv = [*as_alice, "prlimit", "--nproc=1", sys.executable, "-P", "-c", WITHOUT_THREADS]
+    told = await trio.run_process(argv, capture_stdout=True)
+    assert told.stdout == b"the user database gives no answer, as there are no more threads\n"
+
+
+class Roots(TyrantDaemon):
+    """A daemon of root's, in whose /etc/passwd no lookup ends: it is a FIFO without a writer."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, *QUICK)
+        # Not the file alone: useradd, by another test, replaces it and ends a mount on it.
+        etc = folder / "etc"
+        etc.mkdir()
+        for name in ("group", "nsswitch.conf", "ld.so.cache"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy(f"/etc/{name}", etc)
+        self._passwd = etc / "passwd"
+        os.mkfifo(self._passwd)
+        self.before = ["unshare", "-m", "sh", "-c", ENTER, str(etc)]
+
+    def answer(self) -> None:
+        """Have the user database answer from now on."""
+        writer = os.open(self._passwd, os.O_RDWR | os.O_NONBLOCK)
+        Path(shutil.copy("/etc/passwd", f"{self._passwd}.new")).rename(self._passwd)
+        os.close(writer)  # ends the lookup that is late
+
+
+@pytest.fixture
+def roots() -> Iterator[Roots]:
+    """Such a daemon, not started yet."""
+    with common_ground() as folder, Roots(folder) as made:
+        yield made
+
+
+def test_other_vassals_start_and_a_stop_does_not_wait(roots: Roots) -> None:
+    roots.put("a.ini", program("sleep", "1000", user=str(ALICE)), 0, 0)
+    roots.put("b.ini", shell(SLEEP, preflight="true", user=str(BOB)), 0, 0)
+    roots.start()
+    roots.phase("a.ini", "starting")
+    roots.put("c.ini", SLEEPER, 0, 0)
+    roots.phase("c.ini", "ready")
+    roots.put("d.ini", shell(SLEEP, preflight="true"), 0, 0)
+    roots.phase("d.ini", "ready")
+    roots.stop()
+    told = roots.event("spawn_failed", "a.ini").body
+    assert told["reason"] == "it was to end before its account was looked up"
+    assert roots.events("deploy_refused") == []
+
+
+@pytest.mark.slow
+def test_starts_and_preflights_are_tried_again(roots: Roots) -> None:
+    roots.put("a.ini", program("sleep", "1000", user=str(ALICE)), 0, 0)
+    roots.put("b.ini", shell(SLEEP, preflight="true", user=str(BOB)), 0, 0)
+    roots.start()
+    failed = roots.event("spawn_failed", "a.ini").body
+    late = f"the user database gives no answer within {PATIENCE:g} s"
+    assert (failed["reason"], failed["fault"]) == (f"cannot start it now: {late}", "resources")
+    waits = f"b.ini: cannot start its preflight now: {late}; trying again in 1 s"
+    roots.until(lambda: waits in roots.log(), "the check is late")
+    roots.answer()
+    for name, uid in (("a.ini", ALICE), ("b.ini", BOB)):
+        roots.executed(name)
+        assert status_of(roots.pid_of(name))["Uid"] == [str(uid)] * 4
+    assert roots.events("deploy_refused") == []
+    roots.stop()
