@@ -7,12 +7,15 @@ once, and those of others go on.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar, TypeVarTuple
 
 from ...journal.events import Spec
 from ...journal.policy import Policy
 from .user_threads import PATIENCE, Account, NoAnswer, UserThreads
 from .users import User, user_of
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _AT_ONCE: Final = 64  # lookups of different accounts; so many vassals start at once by default
 
@@ -41,8 +44,12 @@ class Accounts:
         account = account_of(spec, policy)
         if account is None:
             return None
+        return await self.run(account, self._look, spec, policy)
+
+    async def run(self, account: Account, look: Callable[[*Ts], T], *args: *Ts) -> T:
+        """The result of another lookup of an account. Raises NotAnswered as above."""
         try:
-            return await self._threads.run(account, self._look, spec, policy)
+            return await self._threads.run(account, look, *args)
         except NoAnswer as error:
             raise NotAnswered(f"the user database gives {error}") from None
 

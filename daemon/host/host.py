@@ -137,6 +137,7 @@ class Host(Reports):
             self._tasks.fail,
             lambda vassal: vassal in self._unjournaled,
             policy,
+            context.accounts,
         )
         starter = Starter(context, configs.frame, environ, nofile, most or {}, on_demand)
         self._launcher = launcher = Launcher(

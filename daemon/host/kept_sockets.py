@@ -25,24 +25,27 @@ from ..core.listening import addresses
 from ..keeper.link import KeeperLink
 from ..keeper.protocol import LEFT
 from . import descriptors, socket_limits
+from .accounts import Accounts, NotAnswered
 from .listen_address import CannotListen, parse
 from .listeners import ALWAYS, from_kept
 from .opening import Listener, Opening
 from .opening_runner import run_opening, thread_key
 from .passed_sockets import PassedSockets
 from .socket_files import Terms, remove, terms
-from .user_threads import NoAnswer, UserThreads
+from .user_threads import Account, NoAnswer, UserThreads
 from .users import NoAccount, user_of
 
 log = logging.getLogger("emperor.host")
 
 ROOTS: Final = 1024  # ports below it are root's
-ACCOUNTS: Final = "accounts"  # the key of the thread that looks up owners
 _SEPARATOR: Final = "\n"  # of vassal and address in the keeper's names; names have none
 
 
 class KeptSockets:
-    """The sockets, by vassal and address. ``others`` are those on demand."""
+    """The sockets, by vassal and address.
+
+    ``others`` are those on demand. ``accounts`` looks up the owners of files.
+    """
 
     def __init__(
         self,
@@ -51,7 +54,9 @@ class KeptSockets:
         policy: Callable[[], Policy],
         others: Callable[[], list[Listener]],
         passed: PassedSockets | None = None,
+        accounts: Accounts | None = None,
     ) -> None:
+        self._accounts = Accounts() if accounts is None else accounts
         self._keeper = keeper
         self._passed = PassedSockets(keeper) if passed is None else passed
         self._threads = threads
@@ -123,14 +128,14 @@ class KeptSockets:
         A directory service may not answer for its accounts. None of the threads that all share
         waits for that, because ends and stops of other vassals need them.
         """
-        if "user" not in spec.settings and "listen-owner" not in spec.settings:
+        settings = spec.settings
+        if "user" not in settings and "listen-owner" not in settings:
             return terms_of(spec, self._policy())
+        account = Account(*map(settings.get, ("user", "group", "listen-owner")))
         try:
-            return await self._threads.run(ACCOUNTS, terms_of, spec, self._policy())
-        except NoAnswer as error:
-            reason = (
-                f"the owner of its sockets cannot be looked up: the user database gives {error}"
-            )
+            return await self._accounts.run(account, terms_of, spec, self._policy())
+        except NotAnswered as error:
+            reason = f"the owner of its sockets cannot be looked up: {error}"
             raise CannotListen(reason, "resources") from None
 
     async def _open(

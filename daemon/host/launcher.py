@@ -165,10 +165,10 @@ class Launcher:
             if reason is not None:
                 await self._refuse(vassal, reason, "resources")
                 return None
+            user = await self._user_of(vassal)
             await self._on_demand.settled(vassal.name)
             if vassal.running is not None:
                 await self._kept_sockets.open(vassal.name, vassal.running)
-            user = await self._user_of(vassal)
             return await self._spawner.start(vassal, at, user)
         except CannotListen as error:
             never = error.fault == "address" and error.holder is None

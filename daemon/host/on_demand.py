@@ -22,6 +22,7 @@ from ...journal.policy import Policy
 from ...monitors.names import shown
 from ..core.draft import Draft
 from ..keeper.link import KeeperLink
+from .accounts import Accounts
 from .epoll import Epoll
 from .kept_files import LOOK_AFTER, SHARE
 from .kept_sockets import KeptSockets
@@ -45,7 +46,7 @@ class OnDemand:
     """The addresses of vassals. ``tell`` takes events, ``fail`` an error about one vassal.
 
     ``serves`` says whether a former daemon's process of a vassal still runs. ``kept`` are the
-    sockets that vassals have besides, by their ``listen``.
+    sockets that vassals have besides, by their ``listen``; ``accounts`` looks up their owners.
     """
 
     def __init__(
@@ -57,10 +58,11 @@ class OnDemand:
         fail: Fail,
         serves: Callable[[str], bool],
         policy: Callable[[], Policy],
+        accounts: Accounts,
     ) -> None:
         self.passed = PassedSockets(keeper)
         self.listeners = Listeners(keeper, lambda: self.kept.all(), self.passed)
-        self.kept = KeptSockets(keeper, threads, policy, self.listeners.all, self.passed)
+        self.kept = KeptSockets(keeper, threads, policy, self.listeners.all, self.passed, accounts)
         self._epoll = epoll
         self._threads = threads
         self._tell = tell

@@ -20,10 +20,14 @@ _AT_ONCE: Final = 16  # jobs of different users; those that hang do not count
 
 
 class Account(NamedTuple):
-    """The key of a lookup in the user database: ids or names. That may not answer, either."""
+    """The key of a lookup in the user database: ids or names. That may not answer, either.
+
+    ``owner`` is whose the sockets of the vassal are, where its settings say so.
+    """
 
     user: int | str | None
     group: int | str | None = None
+    owner: str | None = None
 
 
 class NoAnswer(Exception):

@@ -15,6 +15,7 @@ from emperord.daemon.host.user_threads import PATIENCE, Account
 from emperord.daemon.host.users import User
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
+from support.ports import free_port
 from support.root import need_root
 from support.tyrant import ALICE, ALICES, BOB, BOBS, TyrantDaemon, common_ground, status_of
 from support.vassals import SLEEPER, program, shell
@@ -123,7 +124,8 @@ def roots() -> Iterator[Roots]:
 
 
 def test_other_vassals_start_and_a_stop_does_not_wait(roots: Roots) -> None:
-    roots.put("a.ini", program("sleep", "1000", user=str(ALICE)), 0, 0)
+    listens = f"127.0.0.1:{free_port()}"
+    roots.put("a.ini", program("sleep", "1000", user=str(ALICE), listen=listens), 0, 0)
     roots.put("b.ini", shell(SLEEP, preflight="true", user=str(BOB)), 0, 0)
     roots.start()
     roots.phase("a.ini", "starting")

@@ -10,6 +10,7 @@ import pytest
 import trio
 from emperord.daemon.core.draft import Draft
 from emperord.daemon.host import on_demand
+from emperord.daemon.host.accounts import Accounts
 from emperord.daemon.host.epoll import Epoll
 from emperord.daemon.host.on_demand import OnDemand
 from emperord.daemon.host.opening import Listener
@@ -36,6 +37,7 @@ class Demand:
             lambda *failure: self.failed.append(failure),
             lambda _: False,
             Policy,
+            Accounts(),
         )
         self.sockets.begin(nursery)
 
