@@ -3,6 +3,9 @@
 uWSGI expands them in config files only. A setting such as ``UWSGI_VASSAL_SOCKET=/run/%n.sock``
 comes to a vassal by its environment, where uWSGI would take it literally: each vassal would bind
 the same path. So the daemon expands it, as uWSGI would in the vassal's own config.
+
+The user database may not answer, and one thread starts all vassals. So it is asked for a name only
+where ``%U`` or ``%G`` wants one that the lookup of the account has not told.
 """
 
 import os
@@ -45,7 +48,7 @@ def expand(value: str, name: str, spec: Spec, user: User | None) -> tuple[str, l
     A variable that only uWSGI knows (``%V``, ``%t`` …), or that is none, stays as it is.
     """
     used: dict[str, None] = {}
-    table: Mapping[str, str] | None = None
+    table: dict[str, str] | None = None
 
     def one(match: re.Match[str]) -> str:
         nonlocal table
@@ -54,6 +57,8 @@ def expand(value: str, name: str, spec: Spec, user: User | None) -> tuple[str, l
             return _AS_THEY_ARE[letter]
         if table is None:
             table = _of_config(name, spec) | _of_process(spec, user)
+        if letter in _NAMES and letter not in table:
+            table[letter] = _NAMES[letter](user)
         if letter not in table:
             return match[0]
         used[match[0]] = None
@@ -88,13 +93,26 @@ def _working_directory(spec: Spec) -> str:
 
 
 def _of_process(spec: Spec, user: User | None) -> dict[str, str]:
-    """The variables of the process: its user, its directory, its machine."""
+    """The variables of the process: its ids, its directory, its machine."""
     uid, gid = (os.getuid(), os.getgid()) if user is None else (user.uid, user.gid)
     return {
         "u": str(uid),
-        "U": user_name(uid),
         "g": str(gid),
-        "G": group_name(gid),
         "v": _working_directory(spec),
         "h": os.uname().nodename,
     }
+
+
+def _name_of_user(user: User | None) -> str:
+    """The name of its account, the number where there is none. May block for the daemon's own."""
+    if user is None:
+        return user_name(os.getuid())
+    return user.account.get("USER", str(user.uid))
+
+
+def _name_of_group(user: User | None) -> str:
+    """The name of its group, the number where there is none. May block."""
+    return group_name(os.getgid() if user is None else user.gid)
+
+
+_NAMES: Final = {"U": _name_of_user, "G": _name_of_group}

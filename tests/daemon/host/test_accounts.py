@@ -99,6 +99,7 @@ class Roots(TyrantDaemon):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, *QUICK)
+        self.environ["UWSGI_VASSAL_PIDFILE"] = f"{folder}/%n.pid"  # needs no name of an account
         # Not the file alone: useradd, by another test, replaces it and ends a mount on it.
         etc = folder / "etc"
         etc.mkdir()

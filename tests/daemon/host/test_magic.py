@@ -9,6 +9,7 @@ from emperord.daemon.control.explain import Explainer
 from emperord.daemon.core.fleet import Vassal
 from emperord.daemon.host import command
 from emperord.daemon.host.magic import expand
+from emperord.daemon.host.users import User
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
 from support.vassals import UWSGI, Application
@@ -109,6 +110,17 @@ def test_an_inline_config_has_a_name_and_no_directory(
     value: str, expanded: str, used: list[str]
 ) -> None:
     assert expand(value, "x/a.b.ini", Spec(ts=1), None) == (expanded, used)
+
+
+@pytest.mark.parametrize(
+    ("account", "name"),
+    [
+        pytest.param({"USER": "shop"}, "shop", id="told with the account"),
+        pytest.param({}, "0", id="without an account"),
+    ],
+)
+def test_a_name_that_is_known_is_not_looked_up(account: dict[str, str], name: str) -> None:
+    assert expand("%U", "a.ini", Spec(ts=1), User(0, 0, (0,), account)) == (name, ["%U"])
 
 
 def test_each_vassal_has_its_own_socket(make_daemon: MakeDaemon, tmp_path: Path) -> None:
