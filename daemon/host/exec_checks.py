@@ -7,6 +7,8 @@ Each check has a deadline. timeout(1) enforces it, so a check ends in time also 
 The processes that it has left in its group end with it. Those in other sessions end with the
 vassal.
 
+The user is looked up first, because the user database may not answer (``accounts.py``).
+
 A check takes a thread until it ends, because the kernel hands the child of a thread that has ended
 to another thread. So the number of checks at once is limited, and users share it fairly
 (``fair_places.py``).
@@ -28,9 +30,10 @@ from ...journal.policy import Policy
 from ...monitors.children import Child
 from ...monitors.defaults import lowered
 from . import command, procfs, threads
+from .accounts import Accounts
 from .fair_places import FairPlaces
 from .process import Process
-from .users import NoAccount, user_of
+from .users import NoAccount, User
 
 _AT_ONCE: Final = 32  # checks that run
 _SHARE: Final = 4  # of those, of one user
@@ -40,7 +43,10 @@ _GRACE: Final = 1.0  # seconds more, to see that it was ended
 
 
 class ExecChecks:
-    """Runs checks. ``environ``, ``nofile`` and ``most`` are as for the starts of vassals."""
+    """Runs checks. ``environ``, ``nofile`` and ``most`` are as for the starts of vassals.
+
+    ``is_over`` says whether a process has ended or is to end; ``accounts`` looks up its user.
+    """
 
     def __init__(
         self,
@@ -50,7 +56,9 @@ class ExecChecks:
         nofile: tuple[int, int] | None,
         most: Mapping[str, str],
         is_over: Callable[[Process], bool],
+        accounts: Accounts,
     ) -> None:
+        self._accounts = accounts
         self._policy = policy
         self._identity = identity
         self._inherited = command.Inherited(environ)
@@ -61,7 +69,14 @@ class ExecChecks:
         self._places = FairPlaces(_AT_ONCE, _SHARE)
 
     async def passes(self, process: Process, words: Sequence[str], seconds: float) -> bool:
-        """Whether the command ends with code 0 within so many seconds of its start."""
+        """Whether the command ends with code 0 within so many seconds of its start.
+
+        Raises NotAnswered; no place or thread that all share waits for the user database.
+        """
+        try:
+            user = await self._accounts.user_of(process.spec, self._policy())
+        except NoAccount:
+            return False
         if self._policy().tyrant:
             seconds = min(seconds, _LONGEST)
         if self._limiter is None:
@@ -73,7 +88,7 @@ class ExecChecks:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch, process, run)
                 try:
-                    job = partial(self._run, process, words, seconds, run)
+                    job = partial(self._run, process, words, seconds, run, user)
                     passed = await threads.run_sync(
                         job, limiter=self._limiter, abandon_on_cancel=True
                     )
@@ -90,11 +105,17 @@ class ExecChecks:
                 return
             await trio.sleep(_LOOK)
 
-    def _run(self, process: Process, words: Sequence[str], seconds: float, run: "_Run") -> bool:
+    def _run(
+        self,
+        process: Process,
+        words: Sequence[str],
+        seconds: float,
+        run: "_Run",
+        user: User | None,
+    ) -> bool:
         """Run it and wait for its end. Blocks, for a worker thread."""
         spec = process.spec
         try:
-            user = user_of(spec, self._policy())
             argv = command.of_attempt(
                 list(words), lowered(spec, self._most), self._nofile, user, process.cgroup
             )
@@ -113,7 +134,7 @@ class ExecChecks:
                 stderr=quiet,
                 process_group=0,
             )
-        except (OSError, NoAccount):
+        except OSError:
             return False
         if child is None:
             return False

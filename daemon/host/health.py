@@ -11,6 +11,7 @@ A process is checked from the moment when it is up. While it reloads it may not 
 checked until it accepts again. The fold decides what follows.
 """
 
+import contextlib
 import math
 import random
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from ...journal.service_events import HealthLost, HealthRegained
 from ...monitors import health
 from ...monitors.health import Plan
 from ..core.draft import Draft
+from .accounts import NotAnswered
 from .context import HostContext
 from .process import Process
 from .readiness import answers
@@ -123,6 +125,8 @@ class Health:
                 reloads = process.reloads
                 async with self._share(process.uid):
                     passed = await self._passes(process, plan)
+                if passed is None:
+                    return
                 if (
                     _is_up(process)
                     and process.reloads == reloads
@@ -138,9 +142,12 @@ class Health:
             self._shares[uid] = trio.Semaphore(_ALL if uid is None else _SHARE)
         return self._shares[uid]
 
-    async def _passes(self, process: Process, plan: Plan) -> bool:
+    async def _passes(self, process: Process, plan: Plan) -> bool | None:
+        """Whether it passes; None where the user database does not tell as whom to check."""
         if plan.condition.command:
-            return await self._commands.passes(process, plan.condition.command, plan.timeout)
+            with contextlib.suppress(NotAnswered):
+                return await self._commands.passes(process, plan.condition.command, plan.timeout)
+            return None
         limiter = self._lookups.of(process.uid)
         return await answers(plan.condition, self._policy, limiter, plan.timeout)
 

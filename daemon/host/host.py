@@ -110,15 +110,15 @@ class Host(Reports):
         self._outbox = Outbox()
         self._tasks = VassalTasks(self._outbox)
         self._log_watch = LogWatch(logs, self._processes, self._tasks)
-        threads = UserThreads()
+        threads, accounts, over = UserThreads(), Accounts(), self._processes.is_over
         context = HostContext(
             policy, identity, config_text, self._keeper, self._cgroups, logs, self._processes,
             self._unjournaled, self._watch, self._outbox, self._tasks,
-            ExecChecks(policy, identity, environ, nofile, most or {}, self._processes.is_over),
+            ExecChecks(policy, identity, environ, nofile, most or {}, over, accounts),
             ListeningState(lambda vassal: self._on_demand.given(vassal), threads),
             ConfigCopies(copies, config_text),
             Lookups(),
-            Accounts(),
+            accounts,
             HookRunner(hooks or Hooks(), environ),
             starts or StartThread(),
         )  # fmt: skip
@@ -137,7 +137,7 @@ class Host(Reports):
             self._tasks.fail,
             lambda vassal: vassal in self._unjournaled,
             policy,
-            context.accounts,
+            accounts,
         )
         starter = Starter(context, configs.frame, environ, nofile, most or {}, on_demand)
         self._launcher = launcher = Launcher(

@@ -18,6 +18,7 @@ from ...journal.policy import Policy
 from ...monitors import readiness
 from ...monitors.link_local import flaw_of_address
 from ..core.inputs import VassalByte
+from .accounts import NotAnswered
 from .context import HostContext
 from .emperor_protocol import ACCEPTING
 from .lookups import look_up
@@ -76,7 +77,9 @@ class Readiness:
 
     async def _is_met(self, process: Process, condition: readiness.Condition) -> bool:
         if condition.command:
-            return await self._commands.passes(process, condition.command, _COMMAND_TRY)
+            with contextlib.suppress(NotAnswered):  # it is asked again
+                return await self._commands.passes(process, condition.command, _COMMAND_TRY)
+            return False
         if condition.listens:
             return await self._listening.takes_clients(process)
         return await answers(condition, self._policy, self._lookups.of(process.uid))

@@ -110,6 +110,11 @@ class Roots(TyrantDaemon):
         os.mkfifo(self._passwd)
         self.before = ["unshare", "-m", "sh", "-c", ENTER, str(etc)]
 
+    def hang(self) -> None:
+        """Have no lookup end from now on."""
+        os.mkfifo(f"{self._passwd}.new")
+        os.rename(f"{self._passwd}.new", self._passwd)
+
     def answer(self) -> None:
         """Have the user database answer from now on."""
         writer = os.open(self._passwd, os.O_RDWR | os.O_NONBLOCK)
@@ -155,4 +160,29 @@ def test_starts_and_preflights_are_tried_again(roots: Roots) -> None:
         roots.executed(name)
         assert status_of(roots.pid_of(name))["Uid"] == [str(uid)] * 4
     assert roots.events("deploy_refused") == []
+    roots.stop()
+
+
+@pytest.mark.slow
+def test_health_that_cannot_be_checked_is_not_lost(roots: Roots) -> None:
+    """Checks by command of other vassals go on, however many are late."""
+    sick = roots.folder / "sick"
+    check = {"health": f"exec:test ! -e {sick}", "health_interval": "1s"}
+    text = shell(SLEEP, user=str(ALICE), health_failures="1", **check)
+    names = [f"a{number}.ini" for number in range(40)]
+    for name in names:
+        roots.put(name, text, 0, 0)
+    roots.answer()
+    roots.start()
+    pids = [roots.executed(name) for name in names]
+    roots.hang()
+    roots.put("b.ini", program("sleep", "1000", user=str(ALICE)), 0, 0)
+    roots.event("spawn_failed", "b.ini", count=6)  # in 3 s, so a check was late
+    assert roots.events("health_lost") == []
+    assert [roots.pid_of(name) for name in names] == pids
+    roots.put("c.ini", shell(SLEEP, ready="exec:true"), 0, 0)
+    roots.phase("c.ini", "accepting")
+    roots.answer()
+    sick.touch()
+    roots.event("health_lost")
     roots.stop()

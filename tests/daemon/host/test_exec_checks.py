@@ -13,6 +13,7 @@ import pytest
 import trio
 from emperord.daemon.core.fleet import Vassal
 from emperord.daemon.host import exec_checks, procfs, reap
+from emperord.daemon.host.accounts import Accounts
 from emperord.daemon.host.exec_checks import ExecChecks
 from emperord.daemon.host.process import Process
 from emperord.journal.events import Spec
@@ -43,7 +44,9 @@ def checked(*words: str, seconds: float = 5.0, tyrant: bool = False, over: bool 
     process = Process(vassal, os.getpid(), 0, os.pidfd_open(os.getpid()))
     process.mark = procfs.mark(1, 1, "a.ini")
     policy = Policy(tyrant=tyrant)
-    checks = ExecChecks(lambda: policy, lambda: None, os.environ, None, {}, lambda _: over)
+    checks = ExecChecks(
+        lambda: policy, lambda: None, os.environ, None, {}, lambda _: over, Accounts()
+    )
     try:
         return trio.run(checks.passes, process, words, seconds)
     finally:
