@@ -6,7 +6,8 @@ is the deploy that ran when the first process died. So the record of one vassal 
 
 - A break begins with a death that nothing ordered. Until then the vassal was up, or was stopped for
   that deploy, or was started by an operator.
-- Each deploy and each request of an operator after it is a repair that was tried.
+- Each deploy and each request of an operator after it is a repair that was tried. One that comes
+  when the vassal is up again is *late*, unless it may be up only to die again.
 - It ends when the vassal comes up and stays up. It has stayed up when it is loyal, or when the last
   death was ``Patience.quiet`` ago. It has also stayed up when it ran for more than twice as long as
   any process that died in this break.
@@ -35,7 +36,7 @@ What = Literal[
     "passed",  # its preflight has: the config that was deployed last may run
     "refused",  # that config may not run, and the one before is started meanwhile
 ]
-Outcome = Literal["accepting", "running", "died", "refused", "superseded", "pending"]
+Outcome = Literal["accepting", "running", "died", "refused", "superseded", "late", "pending"]
 
 _SECOND: Final = 1_000_000_000
 
@@ -84,7 +85,10 @@ PATIENCE: Final = Patience()
 
 
 class Repair(msgspec.Struct):
-    """A deploy or a request that came while the vassal was down, and its outcome."""
+    """A deploy or a request that came in a break, and its outcome.
+
+    ``late``: the vassal was up again before it came.
+    """
 
     seq: int
     at: int
@@ -134,9 +138,15 @@ class Break(msgspec.Struct):
         return None if self.proved or self.first.outside else self.under
 
     @property
+    def loops(self) -> bool:
+        """Whether the vassal may have come up only to die again, with what it runs."""
+        often = self.deaths > 1 and not self.first.outside
+        return often or self.broken_by is not None
+
+    @property
     def deploys(self) -> int:
-        """The deploys among the repairs."""
-        return sum(1 for repair in self.repairs if repair.config is not None)
+        """The deploys among the repairs that did not come too late."""
+        return sum(1 for each in self.repairs if each.config is not None and each.outcome != "late")
 
 
 def breaks(
@@ -193,6 +203,8 @@ class _Follower:
             self._death(mark)  # nothing else may run
 
     def _request(self, mark: Mark) -> None:
+        if self._stays_up(mark.at):
+            self._close()
         if mark.starts and self.open is None and self.up is None:
             self.down_since = mark.at  # until then it was down because an operator wanted it so
         self._try(mark)
@@ -224,7 +236,9 @@ class _Follower:
             return
         if self.open.repairs and self.open.repairs[-1].outcome == "pending":
             self.open.repairs[-1].settle("superseded", mark)
-        self.open.repairs.append(Repair(mark.seq, mark.at, mark.said, config))
+        late = self.open.until is not None and not self.open.loops
+        outcome: Outcome = "late" if late else "pending"
+        self.open.repairs.append(Repair(mark.seq, mark.at, mark.said, config, outcome))
 
     def _run(self, mark: Mark) -> None:
         self.told, self.told_at = mark.seq, mark.at
@@ -252,6 +266,8 @@ class _Follower:
             self.open.until, self.open.until_seq = mark.at, mark.seq
         repair = self._tried()
         if repair is not None and repair.outcome == "pending":
+            if repair.at > self.open.until:  # it came up before, in a loop
+                self.open.until, self.open.until_seq = mark.at, mark.seq
             repair.settle("running" if mark.said == "running" else "accepting", mark)
 
     def _loyal(self, mark: Mark) -> None:

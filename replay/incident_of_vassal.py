@@ -239,7 +239,7 @@ def _repair(broken: Break, each: Repair) -> str:
     good = broken.last_good
     if good is not None and each.config == good.config:
         config += f", the text of {good.event}"
-    outcome = str(each.outcome)
+    outcome = "too late, it was up again" if each.outcome == "late" else str(each.outcome)
     if each.outcome_at is not None:
         outcome += f" after {took(each.outcome_at - each.at)} (event {each.outcome_seq})"
     when = for_people(each.at)[11:]

@@ -32,6 +32,7 @@ SIGNS: Final = {
     "died": "✗",
     "refused": "✗",
     "superseded": "-",
+    "late": "-",
     "pending": "…",
 }
 _MOST: Final = 12  # repairs that are told
@@ -176,7 +177,8 @@ def _number(deploy: Mark) -> str:
 
 def sign(broken: Break, repair: Repair) -> str:
     """Whether a repair has helped. Whether the last one has, is known when the break is over."""
-    if repair.helped and repair is broken.repairs[-1] and not broken.over:
+    tried = [each for each in broken.repairs if each.outcome != "late"]
+    if repair.helped and repair is tried[-1] and not broken.over:
         return SIGNS["pending"]
     return SIGNS[repair.outcome]
 

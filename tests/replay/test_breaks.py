@@ -63,7 +63,7 @@ def seq(mark: Mark | None) -> int | None:
 def line(one: Break) -> str:
     """A break as the case says it."""
     signs = {"died": "x", "accepting": "v", "running": "v", "superseded": "-", "pending": "?"}
-    signs |= {"refused": "n"}
+    signs |= {"refused": "n", "late": "l"}
     tried = " ".join(f"{each.seq}{signs[each.outcome]}" for each in one.repairs)
     blame = f"broken by {seq(one.broken_by)}"
     if one.broken_by is None and one.under is not None:
@@ -108,6 +108,30 @@ CASES = {
             "46-63: 1 deaths, broken by 45, good 4, 62v",
             "71: 1 deaths, broken by 70, good 62",
         ],
+    ),
+    "an edit behind a kill from outside is too late": (
+        "4D 4R 5U 15K 15R 16U 20D 21E 21R 22U 90L",
+        ["15-16: 1 deaths, under 4, good None, 20l"],
+    ),
+    "a request behind a kill from outside is too late": (
+        "4D 4R 5U 15K 15R 16U 20Q 20R 21U 90L",
+        ["15-16: 1 deaths, under 4, good None, 20l"],
+    ),
+    "a request when it has stayed up is no repair": (
+        "4D 4R 5U 15K 15R 16U 80Q 80R 81U 90L",
+        ["15-16: 1 deaths, under 4, good None"],
+    ),
+    "an edit that is too late dies": (
+        "4D 4R 5U 15K 15R 16U 20D 20R 21X",
+        ["15: 2 deaths, under 4, good None, 20x"],
+    ),
+    "an edit helps while a loop has it up for a moment": (
+        "4D 4R 5U 45D 45R 46U 50X 51R 52U 56X 57R 58U 60D 61E 61R 62U 90L",
+        ["50-62: 2 deaths, broken by 45, good 4, 60v"],
+    ),
+    "an edit behind two kills from outside is too late": (
+        "4D 4R 5U 15K 15R 16U 20K 20R 21U 25D 26E 26R 27U 90L",
+        ["15-21: 2 deaths, under 4, good None, 25l"],
     ),
     "an edit that no process ran has broken nothing": (
         "4D 4R 5U 44D 45D 45R 47X",
@@ -159,7 +183,7 @@ CASES = {
     ),
     "edits after a quiet time are no repairs": (
         "4D 4R 5U 10X 10R 30X 30R 31U 40D 40R 41U 95D 95R 96U 98D",
-        ["10-31: 2 deaths, broken by 4, good None, 40v"],
+        ["10-41: 2 deaths, broken by 4, good None, 40v"],
     ),
     "a kill is not the deploy's fault, but what follows may be": (
         "4D 4R 5U 45D 45R 46U 48K 48R 49U 60D 60R 61U 64X",
