@@ -4,12 +4,12 @@ Facts of ``why``. They are read from the requests that the journal has of the va
 vassals, so they are told of old journals, too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any, Final
 
 from ..daemon.cli.digests import short
 from ..daemon.core.fleet import Vassal
-from ..journal.deploys import DEPLOYED
+from ..journal.deploys import DEPLOYED, DEPLOYS
 from ..journal.events import Event, OperatorRequested, RequestRefused
 from ..journal.reading import Reader
 from ..journal.selection import Filter
@@ -18,9 +18,11 @@ from ..monitors.names import shown
 from .clocks import stamp
 from .event_text import operator
 from .fleet_requests import last_for_all
+from .marks import ignored
 
-_MOST: Final = 100  # requests that are looked at
+_MOST: Final = 100  # requests and removals that are looked at
 _FAR: Final = 20_000  # events among which requests for all vassals are looked for
+_REMOVED: Final = tuple(kind for kind in DEPLOYS if kind not in DEPLOYED)
 
 
 def hold_facts(reader: Reader, vassal: Vassal, seq: int) -> Iterator[tuple[str, str]]:
@@ -60,7 +62,8 @@ def _stop_of(reader: Reader, vassal: Vassal, upto: int) -> Event | None:
         if isinstance(event.body, OperatorRequested) and event.body.request == "stop":
             return event
         seq = event.cause
-    return _first_stop(reader, vassal.name, upto)
+    found = _last_hold(reader, vassal.name, upto)
+    return None if found is None else found[0]
 
 
 def _would_start(reader: Reader, vassal: Vassal, stop: Event) -> Iterator[tuple[str, str]]:
@@ -94,39 +97,65 @@ def _is_refusal(event: Event) -> bool:
 
 
 def _former(reader: Reader, name: str, seq: int) -> Iterator[tuple[str, str]]:
-    """The last hold, if an operator has ended it."""
-    start = _last_request(reader, name, seq)
-    if start is None or _request(start) != "start":
+    """The last hold, if a start or a removal has ended it."""
+    stop, end = _last_hold(reader, name, seq) or (None, None)
+    if stop is None or end is None:
         return
-    stop = _first_stop(reader, name, start.seq - 1)
-    if stop is not None:
-        lasted = f"for {took(start.at - stop.at)} until {stamp(start.at)}"
-        by = f"stopped by {_by(stop)} (event {stop.seq}), started by {_by(start)}"
-        yield "was held", f"{lasted}: {by} (event {start.seq})"
+    lasted = f"for {took(end.at - stop.at)} until {stamp(end.at)}"
+    if end.kind in _REMOVED:
+        ended = f"removed by {shown(end.monitor or '-')}"
+    else:
+        ended = f"started by {_by(end)}"
+    yield (
+        "was held",
+        f"{lasted}: stopped by {_by(stop)} (event {stop.seq}), {ended} (event {end.seq})",
+    )
 
 
-def _first_stop(reader: Reader, name: str, seq: int) -> Event | None:
-    """The stop with which its hold began: the first one behind the last start."""
-    found = None
-    for _ in range(_MOST):
-        event = _last_request(reader, name, seq)
-        if event is None or _request(event) != "stop":
+def _last_hold(reader: Reader, name: str, seq: int) -> tuple[Event, Event | None] | None:
+    """The stop with which its last hold began, and the event that ended it; None if it lasts.
+
+    Of several stops in a row it is the first. The first start or removal behind them ends it.
+    """
+    stop = end = None
+    for event in _turns(reader, name, seq):
+        if event.kind not in _REMOVED and _request(event) == "stop":
+            stop = event
+        elif stop is not None:
             break
-        found, seq = event, event.seq - 1
-    return found
+        else:
+            end = event
+    return None if stop is None else (stop, end)
 
 
-def _last_request(reader: Reader, name: str, seq: int) -> Event | None:
-    """The last start or stop of a vassal, or of all among the last events."""
-    for_all = last_for_all(reader, seq - _FAR, seq, ("start", "stop"))
-    own, before = None, seq
+def _turns(reader: Reader, name: str, seq: int) -> Iterator[Event]:
+    """The starts, stops and removals of a vassal up to an event, the last one first.
+
+    Those for all vassals count, too, if they are among the last events and it was there.
+    """
+    others = ignored(reader, name)
     for _ in range(_MOST):
-        own = reader.last_of(name, ("operator_requested",), before)
-        if own is None or _request(reader.decode(own)) in ("start", "stop"):
-            break
-        before = own[0] - 1
-    last = max((row for row in (own, for_all) if row is not None), default=None)
-    return None if last is None else reader.decode(last)
+        own = reader.last_of(name, ("operator_requested", *_REMOVED), seq)
+        for_all = last_for_all(reader, seq - _FAR, seq, ("start", "stop"))
+        last = max((row for row in (own, for_all) if row is not None), default=None)
+        if last is None:
+            return
+        event, seq = reader.decode(last), last[0] - 1
+        if event.kind in _REMOVED:
+            counts = event.seq not in others
+        else:
+            is_its = event.vassal is not None or _is_there(reader, name, seq, others)
+            counts = _request(event) in ("start", "stop") and is_its
+        if counts:
+            yield event
+
+
+def _is_there(reader: Reader, name: str, seq: int, others: Set[int]) -> bool:
+    """Whether its last deploy up to an event is no removal. Those of ``others`` do not count."""
+    last = reader.last_of(name, DEPLOYS, seq)
+    while last is not None and last[0] in others:
+        last = reader.last_of(name, DEPLOYS, last[0] - 1)
+    return last is None or last[2] not in _REMOVED
 
 
 def _request(event: Event) -> str:

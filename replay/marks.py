@@ -119,12 +119,12 @@ def record(reader: Reader, name: str, upto: int, known: Set[int | None] = frozen
     )
     before = None if earlier else first_fleet(reader).vassals.get(name)
     return Record(
-        name, entries, known, earlier, seconds, _ignored(reader, name), before, reader.anchor.seq
+        name, entries, known, earlier, seconds, ignored(reader, name), before, reader.anchor.seq
     )
 
 
-def _ignored(reader: Reader, name: str) -> frozenset[int]:
-    """The deploys by a source that has not the name, as far as outcomes are stored."""
+def ignored(reader: Reader, name: str) -> frozenset[int]:
+    """The deploys and removals by a source that has not the name, as far as outcomes are stored."""
     if not reader.has_deploys():
         return frozenset()
     rows = reader.fetch(

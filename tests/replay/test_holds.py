@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from emperord.journal import chain
-from journal_builder import Builder, building
+from journal_builder import MONITOR, OTHER, Builder, building
 from support.incidents import known, told
 
 OLD, NEW, NEWER = (f"[uwsgi]\nsays = {word}\n".encode() for word in ("old", "new", "newer"))
@@ -51,6 +51,32 @@ def reloaded_since(builder: Builder) -> None:
     builder.operator("reload", "a.ini")
 
 
+def removed_meanwhile(builder: Builder) -> None:
+    """It comes back without the hold, so a later start ends none."""
+    held(builder)
+    builder.removed("a.ini")  # 8
+    builder.at += 3600 * 10**9
+    builder.up("a.ini", NEW)  # 9, 10, 11
+    builder.exited("a.ini", code=1)
+    builder.operator("start", "a.ini")
+
+
+def removed_by_another_source(builder: Builder) -> None:
+    held(builder)
+    builder.removed("a.ini", OTHER)  # 8
+    builder.operator("start", "a.ini", uid=0)  # 9
+
+
+def all_stopped_while_it_was_away(builder: Builder) -> None:
+    started_again(builder)
+    builder.spawned("a.ini")
+    builder.removed("a.ini")
+    builder.exited("a.ini", signal=15)
+    builder.operator("stop")
+    builder.operator("start")
+    builder.up("a.ini", NEW)
+
+
 BY = "uid 1000 via emperor-ctl"
 CASES: dict[Callable[[Builder], None], list[str]] = {
     held: [
@@ -69,6 +95,15 @@ CASES: dict[Callable[[Builder], None], list[str]] = {
         f"{BY} (event 6), started by uid 0 via emperor-ctl (event 8)\n",
     ],
     reloaded_since: ["was held:        for 2d2h until"],
+    removed_meanwhile: [
+        "was held:        for 2.00s until 2026-11-24 06:00:08.000 UTC: stopped by ",
+        f"{BY} (event 6), removed by {MONITOR} (event 8)\n",
+    ],
+    removed_by_another_source: [
+        "was held:        for 3.00s until",
+        "(event 6), started by uid 0 via emperor-ctl (event 9)\n",
+    ],
+    all_stopped_while_it_was_away: ["was held:        for 2d2h until"],
 }
 
 
@@ -76,7 +111,7 @@ CASES: dict[Callable[[Builder], None], list[str]] = {
 def test_why_tells_of_the_hold(tmp_path: Path, case: Callable[[Builder], None]) -> None:
     path = str(tmp_path / "journal.db")
     with building(path) as builder:
-        builder.start()
+        builder.start((MONITOR, OTHER))
         builder.up("a.ini", OLD)
         case(builder)
     text = told(path, "why", "a.ini")
