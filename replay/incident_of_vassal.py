@@ -25,6 +25,7 @@ from ..monitors.names import shown
 from . import bad_lines, nearby_changes, why
 from .authors import author, further
 from .breaks import Break, Mark, Repair
+from .holds import hold_facts
 from .page import Page, Section
 from .story import Story
 
@@ -90,9 +91,16 @@ def _of_break(reader: Reader, told: Story, broken: Break) -> Page:
 
 
 def _title(told: Story, broken: Break) -> str:
+    since = f"down since {for_people(broken.since)} UTC"
     if broken.until is None:
-        return f"{told.name} is down since {for_people(broken.since)} UTC"
-    return f"{told.name} was down {why.how_long(broken)}{_until_removed(broken)}"
+        held = f"was stopped by an operator; it was {since}"
+        return f"{told.name} {held if _is_held(told) else f'is {since}'}"
+    stopped = ", then stopped by an operator" if _is_held(told) else ""
+    return f"{told.name} was down {why.how_long(broken)}{_until_removed(broken)}{stopped}"
+
+
+def _is_held(told: Story) -> bool:
+    return told.vassal is not None and told.vassal.held
 
 
 def _until_removed(broken: Break) -> str:
@@ -105,13 +113,17 @@ def _moment(broken: Break) -> int:
 
 def _facts(reader: Reader, told: Story, broken: Break) -> Iterator[tuple[str, str]]:
     yield "down since", f"{for_people(broken.since)} UTC"
-    if broken.until is None:
+    if broken.until is None and _is_held(told):
+        yield "up again", "not while an operator holds it; 'emperor-ctl start' ends that"
+    elif broken.until is None:
         yield "up again", f"not yet; down for {took(told.at - broken.since)} as of event {told.seq}"
     else:
         sure = "" if broken.over else ", and not for long yet"
         lasted = took(broken.until - broken.since)
         when = f"{for_people(broken.until)} UTC (event {broken.until_seq})"
         yield "removed" if broken.removed else "up again", f"{when}, after {lasted}{sure}"
+    if told.vassal is not None and told.vassal.held:
+        yield from hold_facts(reader, told.vassal, told.seq)
     yield from _troubles(broken)
     yield from _blame(reader, broken)
     yield from _now(told)

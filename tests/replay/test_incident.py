@@ -97,6 +97,17 @@ def held(b: Builder) -> None:
     b.up("blog.ini")  # 8
 
 
+def held_in_a_crash_loop(b: Builder) -> None:
+    crash_loop(b)
+    b.operator("stop", "shop.ini", uid=7)  # 17
+
+
+def held_after_it(b: Builder) -> None:
+    repaired(b)
+    b.operator("stop", "shop.ini")  # 20
+    b.exited("shop.ini", code=0)
+
+
 def removed(b: Builder) -> None:
     b.up("shop.ini", GOOD)
     b.removed("shop.ini", reason="the file is gone")
@@ -128,6 +139,24 @@ PAGES: dict[str, tuple[Callable[[Builder], None], list[str]]] = {
             "- **stopped by:** uid 1000 via emperor-ctl",
             "- **requests refused:** not known",
             "added: blog.ini, from dir:vassals (event 8)",
+        ],
+    ),
+    "a stop in a crash loop": (
+        held_in_a_crash_loop,
+        [
+            "# shop.ini was stopped by an operator; it was down since 2026-11-24 06:02:10.000",
+            "- **up again:** not while an operator holds it; 'emperor-ctl start' ends that\n",
+            "- **stopped by:** uid 7 via emperor-ctl, 2026-11-24 06:02:17.000 UTC (event 17)\n",
+            "- **deaths:** 3:",
+            "- **now:** held: stopped by an operator",
+        ],
+    ),
+    "a stop after it": (
+        held_after_it,
+        [
+            "# shop.ini was down for 8.00s, then stopped by an operator\n",
+            "- **up again:** 2026-11-24 06:02:18.000 UTC (event 18), after 8.00s\n",
+            "- **stopped by:** uid 1000 via emperor-ctl,",
         ],
     ),
     "a removal": (
