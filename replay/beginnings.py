@@ -5,6 +5,7 @@ from ..journal.damage import Audit
 from ..journal.errors import JournalError
 from ..journal.events import ARCHIVED, JournalArchived
 from ..journal.reading import Reader
+from ..journal.times import Moment
 from ..monitors.names import shown
 
 _ARCHIVED = "SELECT seq FROM event WHERE kind = ? AND seq > ? ORDER BY seq DESC"
@@ -30,6 +31,20 @@ def look_in_archive(reader: Reader) -> str:
         body = None
     named = "the archive" if body is None else f"the archive {shown(body.file)}"
     return f"look in {named}: give it by another --journal, before this one"
+
+
+def or_in_archive(reader: Reader, told: str) -> str:
+    """The text, with the advice if the file does not begin with the first event of the journal.
+
+    ``told`` says what this file does not have.
+    """
+    return f"{told}; {look_in_archive(reader)}" if reader.anchor.seq else told
+
+
+def or_in_archive_since(reader: Reader, since: Moment | None, told: str) -> str:
+    """The same for events from a time on, without advice if all of them are in this file."""
+    begins_later = since is not None and reader.seq_before(since) > reader.anchor.seq
+    return told if begins_later else or_in_archive(reader, told)
 
 
 def compare(reader: Reader, audit: Audit) -> None:

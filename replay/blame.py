@@ -31,9 +31,10 @@ from ..journal.times import EventNumber, rfc3339
 from ..monitors.names import shown
 from .altered_rows import altered
 from .authors import author
+from .beginnings import or_in_archive
 from .change_groups import GAP
 from .deploys import deploys
-from .names import check_known
+from .names import check_known, first_fleet
 from .rebuild import NotFound
 
 _MOST: Final = 250_000  # pairs of lines that are compared with one another
@@ -74,7 +75,10 @@ def blame(reader: Reader, name: str, seq: int, after: int | None = None) -> list
     first, content = next(versions, (None, None))
     if first is None:
         check_known(reader, name)
-        raise NotFound(f"no config of {shown(name)} is in this journal before event {seq}")
+        none = f"no config of {shown(name)} is in this journal before event {seq}"
+        if seq > reader.anchor.seq and name in first_fleet(reader).vassals:
+            none = f"no event of this journal up to {seq} brought the config of {shown(name)}"
+        raise NotFound(or_in_archive(reader, none))
     if content is None:
         raise NotFound(
             f"the config of {shown(name)} that event {first.seq} deployed was not recorded"

@@ -26,6 +26,7 @@ from ..journal.times import for_people, took
 from ..monitors.names import shown
 from . import nearby_changes, open_end, why
 from .altered_rows import altered
+from .beginnings import or_in_archive
 from .ends import essence_of
 from .failed_ends import failed_ends
 from .fleet_incidents import Incident, ending, incidents
@@ -73,10 +74,12 @@ def _last(reader: Reader, upto: int, after: int | None) -> tuple[Incident, Page]
             made = page_of_vassal(reader, told)
             break
     else:
-        raise NotFound(
+        text = (
             f"no incident is in this {'journal' if after is None else 'period'}: no outage, no mass"
             " removal, no crash loop, no death of the daemon"
         )
+        begins_later = after is not None and after > reader.anchor.seq
+        raise NotFound(text if begins_later else or_in_archive(reader, text))
     if not made.altered:
         seqs = [one.seq, one.last, *(one.outage or ()), one.doubted, *one.removed]
         made.altered = altered(reader, (seq for seq in seqs if seq is not None))

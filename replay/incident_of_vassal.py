@@ -24,6 +24,7 @@ from ..journal.times import for_people, took
 from ..monitors.names import shown
 from . import bad_lines, nearby_changes, why
 from .authors import author, further
+from .beginnings import look_in_archive, or_in_archive
 from .breaks import Break, Mark, Repair
 from .holds import hold_facts
 from .page import Page, Section
@@ -150,12 +151,15 @@ def _blame(reader: Reader, broken: Break) -> Iterator[tuple[str, str]]:
     if by is not None:
         yield "broken by", _deploy(by)
         event = _event(reader, by.seq)
-        yield "changed by", "not in this file" if event is None else changed_by(event)
+        unknown = or_in_archive(reader, "not in this file")
+        yield "changed by", unknown if event is None else changed_by(event)
         good = broken.last_good
-        yield "last good", "none: it never ran before" if good is None else _deploy(good)
+        none = "none in this file" if reader.anchor.seq else "none: it never ran before"
+        yield "last good", or_in_archive(reader, none) if good is None else _deploy(good)
         return
     if broken.under is None:
-        yield "broken by", "not known: the deploy is not in this file"
+        text = "not known: the deploy is not in this file"
+        yield "broken by", or_in_archive(reader, text)
         return
     ran = took(broken.first.at - broken.under.at)
     said = broken.first.said
@@ -311,8 +315,11 @@ def _without_break(reader: Reader, told: Story) -> Page:
     elif vassal.held:
         title = f"{told.name} was stopped by an operator"
     else:
-        title = f"{told.name} had no incident; it is {vassal.phase}"
+        since = f" since event {reader.anchor.seq + 1}" if reader.anchor.seq else ""
+        title = f"{told.name} had no incident{since}; it is {vassal.phase}"
     facts = list(why.facts(reader, told))
+    if reader.anchor.seq and ("older events", look_in_archive(reader)) not in facts:
+        facts.append(("older events", look_in_archive(reader)))
     facts.append(("requests refused", NOT_KNOWN))
     sections = [
         _around(reader, told, at),

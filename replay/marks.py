@@ -182,7 +182,7 @@ def marks(told: Record, fleet: Fleet) -> Iterator[Mark]:
     began = 0  # when a process was started last
     reload = ReloadOrder(fleet)
     loyal = False  # it has served a request
-    if (first := told.first) is not None and _is_up(first):
+    if (first := told.first) is not None and is_up(first):
         yield from _of_first(first, told.begin)
         settings = wanted = first.spec.settings
         began, loyal = first.launched or 0, first.loyal
@@ -220,7 +220,7 @@ def marks(told: Record, fleet: Fleet) -> Iterator[Mark]:
                 yield _mark("up", event, "running")
 
 
-def _is_up(vassal: Vassal) -> bool:
+def is_up(vassal: Vassal) -> bool:
     """Whether it runs well with its wanted spec, and with nothing else."""
     confirms = tells(vassal) or awaits_ready(vassal)
     up = vassal.phase == "accepting" or (vassal.phase == "ready" and not confirms)

@@ -10,6 +10,7 @@ from ..daemon.core.fleet import Fleet
 from ..journal.errors import JournalError
 from ..journal.reading import Reader
 from ..monitors.names import shown
+from .beginnings import or_in_archive
 from .rebuild import NotFound, base
 
 _first: Final = WeakKeyDictionary[Reader, Fleet]()
@@ -46,8 +47,9 @@ def unknown(reader: Reader, name: str) -> str:
     refused = reader.last_rejection(shown(name), reader.head.seq)
     if refused is not None:
         reason = getattr(reader.decode(refused).body, "reason", "")
-        return f"{text}; event {refused[0]} refused it: {shown(reason)}"
-    return "; ".join(filter(None, (text, did_you_mean(nearest(name, known(reader))))))
+        return or_in_archive(reader, f"{text}; event {refused[0]} refused it: {shown(reason)}")
+    meant = did_you_mean(nearest(name, known(reader)))
+    return or_in_archive(reader, f"{text}; {meant}" if meant else text)
 
 
 def chosen(reader: Reader, told: Iterable[str]) -> list[str]:
@@ -62,7 +64,8 @@ def chosen(reader: Reader, told: Iterable[str]) -> list[str]:
         elif is_pattern(one):
             fits = [name for name in known(reader) if fnmatchcase(name, one)]
             if not fits:
-                raise NotFound(f"no vassal that was ever known here fits {shown(one)}")
+                text = f"no vassal that was ever known here fits {shown(one)}"
+                raise NotFound(or_in_archive(reader, text))
             found.update(fits)
         else:
             raise NotFound(unknown(reader, one))

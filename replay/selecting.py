@@ -22,6 +22,7 @@ from ..journal.reading import Reader
 from ..journal.selection import Filter, nth_from_end
 from ..journal.times import EventNumber, Moment
 from ..monitors.names import shown
+from .beginnings import or_in_archive
 from .hosts import HostReader
 from .names import chosen
 from .of_source import monitor_option, url_of
@@ -167,7 +168,8 @@ def _boot_range(reader: Reader, told: str) -> tuple[int, int]:
     """The first and the last event of a boot. Raises NotFound."""
     begins = _boots(reader)
     if not begins:
-        raise NotFound("no daemon_started is in this journal, so it has no boot to choose")
+        text = "no daemon_started is in this journal, so it has no boot to choose"
+        raise NotFound(or_in_archive(reader, text))
     ends = [seq - 1 for seq, _ in begins[1:]] + [reader.head.seq]
     ranges = [(first, last, boot) for (first, boot), last in zip(begins, ends, strict=True)]
     if not _BOOT.fullmatch(told):
@@ -178,7 +180,8 @@ def _boot_range(reader: Reader, told: str) -> tuple[int, int]:
         found = ranges[place : place + 1] if place >= 0 else []
     if not found:
         some = "boot is" if len(ranges) == 1 else "boots are"
-        raise NotFound(f"there is no boot {shown(told)} here; {len(ranges)} {some} in this journal")
+        text = f"there is no boot {shown(told)} here; {len(ranges)} {some} in this journal"
+        raise NotFound(or_in_archive(reader, text))
     return found[0][0], found[-1][1]
 
 

@@ -16,6 +16,7 @@ from ..journal.reading import Reader
 from ..journal.selection import Filter
 from ..monitors.names import shown
 from ..monitors.short_names import short_names
+from .beginnings import or_in_archive
 from .rebuild import NotFound, base
 
 
@@ -77,7 +78,8 @@ class Sources:
         if told in names:
             return names[told]
         others = other_source(told, {url: self.name(url) for url in known})
-        raise NotFound(f"no monitor {shown(told)} was ever known here; {others}")
+        text = f"no monitor {shown(told)} was ever known here; {others}"
+        raise NotFound(or_in_archive(reader, text))
 
 
 _known: WeakKeyDictionary[Reader, Sources] = WeakKeyDictionary()

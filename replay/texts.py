@@ -17,7 +17,7 @@ from ..journal.reading import Reader
 from ..journal.selection import Filter
 from ..journal.times import EventNumber, moment, rfc3339
 from ..monitors.names import shown
-from .beginnings import look_in_archive
+from .beginnings import look_in_archive, or_in_archive
 from .holds import last_ran
 from .names import check_known, first_fleet
 from .rebuild import NotFound
@@ -60,7 +60,7 @@ def running(reader: Reader, fleet: Fleet, name: str) -> bytes:
     digest = running_config(vassal)
     if digest is None and digest != vassal.spec.config:
         raise NotFound(f"the config that the process of {shown(name)} has is not known")
-    return _content(reader, name, digest)
+    return text_of(reader, name, digest)
 
 
 def deployed(reader: Reader, fleet: Fleet, name: str) -> bytes:
@@ -73,7 +73,7 @@ def deployed(reader: Reader, fleet: Fleet, name: str) -> bytes:
         reason = bar_reason(vassal.spec, fleet.policy, vassal.monitor)
         if reason is not None:
             raise NotFound(f"the config of {shown(name)} was not read: {reason}")
-    return _content(reader, name, vassal.spec.config)
+    return text_of(reader, name, vassal.spec.config)
 
 
 def _not_there(reader: Reader, name: str, seq: int) -> str:
@@ -85,11 +85,14 @@ def _not_there(reader: Reader, name: str, seq: int) -> str:
         )
     first = reader.first_of(name)
     if first is None:
-        return f"{shown(name)} is not there after event {seq}; no event of this file speaks of it"
-    return f"{shown(name)} was not known then; event {first[0]} is the first that speaks of it"
+        text = f"{shown(name)} is not there after event {seq}; no event of this file speaks of it"
+    else:
+        text = f"{shown(name)} was not known then; event {first[0]} is the first that speaks of it"
+    return or_in_archive(reader, text)
 
 
-def _content(reader: Reader, name: str, digest: str | None) -> bytes:
+def text_of(reader: Reader, name: str, digest: str | None) -> bytes:
+    """A config of a vassal by its digest; None if it was too long. Raises NotFound, Damaged."""
     if digest is None:
         raise NotFound(f"the config of {shown(name)} was over 1 MiB, so it was not recorded")
     content = reader.config_text(digest)
@@ -110,7 +113,7 @@ def diff(reader: Reader, name: str, old: str | None, new: str | None) -> Iterato
     check_known(reader, name)
     texts = _texts(reader, name)
     if not texts:
-        raise NotFound(f"no config of {shown(name)} is in this journal")
+        raise NotFound(or_in_archive(reader, f"no config of {shown(name)} is in this journal"))
     after = texts[-1] if new is None else _picked(reader, texts, name, new)
     if old is not None:
         before = _picked(reader, texts, name, old)
@@ -120,7 +123,7 @@ def diff(reader: Reader, name: str, old: str | None, new: str | None) -> Iterato
             raise NotFound(_no_other(reader, name, after))
         before = earlier[-1]
     yield from unified(
-        _content(reader, name, before.digest), _content(reader, name, after.digest),
+        text_of(reader, name, before.digest), text_of(reader, name, after.digest),
         before.label(name).encode(), after.label(name).encode(),
     )  # fmt: skip
 
@@ -148,7 +151,7 @@ def diff_to_wanted(reader: Reader, fleet: Fleet, name: str) -> Iterator[bytes]:
     if runs is None:
         raise NotFound(f"the config that {shown(name)} runs or ran last is not known")
     yield from unified(
-        _content(reader, name, runs), _content(reader, name, vassal.spec.config),
+        text_of(reader, name, runs), text_of(reader, name, vassal.spec.config),
         f"{shown(name)}\t{verb}, {short(runs)}".encode(),
         f"{shown(name)}\twanted, {short(vassal.spec.config)}".encode(),
     )  # fmt: skip

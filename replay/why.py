@@ -15,12 +15,13 @@ from ..journal.reading import Reader
 from ..journal.times import rfc3339, took
 from ..monitors.names import shown
 from . import clocks, intact_events
+from .beginnings import look_in_archive, or_in_archive
 from .breaks import Break, Mark, Repair
 from .clocks import stamp
 from .config_facts import config_facts
 from .ends import end_facts, essence_of
 from .holds import hold_facts
-from .names import check_known
+from .names import check_known, first_fleet
 from .rebuild import NotFound
 from .sources import Sources
 from .story import Item, Story, story, watched
@@ -66,7 +67,7 @@ class Stories:
         text = "no event of this file speaks of it"
         if first is not None:
             text = f"event {first[0]}, {stamp(first[1])}, is the first that speaks of it"
-        raise NotFound(f"{shown(name)} was not known then; {text}")
+        raise NotFound(or_in_archive(reader, f"{shown(name)} was not known then; {text}"))
 
 
 def tell(reader: Reader, name: str, seq: int) -> Story:
@@ -251,6 +252,20 @@ def facts(reader: Reader, told: Story) -> Iterator[tuple[str, str]]:
     if outage is not None:
         since = stamp(outage.since)
         yield "its source", f"cannot be read since {since}: {shown(outage.reason)}"
+    if _needs_older(reader, told):
+        yield "older events", look_in_archive(reader)
+
+
+def _needs_older(reader: Reader, told: Story) -> bool:
+    """Whether the archive may have what led to its phase, its last break, or a deploy of that."""
+    begin = first_fleet(reader)
+    if told.vassal is None or told.name not in begin.vassals:
+        return False
+    broken = told.broken
+    if broken is not None and is_recent(told):
+        return broken.under is None or (broken.broken_by is not None and broken.last_good is None)
+    lately = _present(told) - begin.at < _DAY
+    return lately or told.vassal.because <= reader.anchor.seq
 
 
 def _wait(told: Story, deadline: int) -> str:

@@ -19,9 +19,10 @@ from ...daemon.core.deploys import Deploy
 from ...journal.deploys import DEPLOYS
 from ...journal.errors import VERIFY_SAYS_MORE, JournalError
 from ...journal.reading import Reader, Row
-from ...journal.times import EventNumber
+from ...journal.times import EventNumber, Moment
 from .. import altered_rows, deploys
 from ..authors import author, body_of, is_by
+from ..beginnings import or_in_archive_since
 from ..deploy_rows import Rows
 from ..following import TO_FOLLOW, check_endless, follow, follow_option, without_head
 from ..hosts import HostReader, columns, merged, records
@@ -59,7 +60,7 @@ def command(
     when it comes, and once more when its outcome is another.
     """
     which = which if which.kinds else replace(which, kinds=DEPLOYS)
-    history = _History(hosts, form, author, full)
+    history = _History(hosts, form, author, full, which.since)
     if not following:
         history.tell(_of(hosts, which, lines, author), lines)
         return history.code()
@@ -109,12 +110,14 @@ class _History:
     """Tells deploys of some of these hosts; ``by`` an author, if that is told."""
 
     def __init__(
-        self, hosts: Sequence[HostReader], form: str, by: str | None, full: bool = False
-    ) -> None:
+        self, hosts: Sequence[HostReader], form: str, by: str | None, full: bool = False,
+        since: Moment | None = None,
+    ) -> None:  # fmt: skip
         self._hosts = hosts
         self._form = form
         self._by = by
         self._full = full
+        self._since = since
         self._paged = True
         self._has_head = False
         self._sources: dict[Reader, Sources] = {}
@@ -177,12 +180,18 @@ class _History:
         elif (first := next(told, None)) is not None:
             print_lines(self._lines(chain([first], told)), paged=self._paged)
         elif not self._followed:
-            click.echo("no deploys", err=True)
+            click.echo(self._none(), err=True)
             return
         else:
             return
         self._has_head = True
         sys.stdout.flush()
+
+    def _none(self) -> str:
+        """That there is no deploy, and the archive of a journal that may have some."""
+        none = "no deploys"
+        told = (or_in_archive_since(each.reader, self._since, none) for each in self._hosts)
+        return next((text for text in told if text != none), none)
 
     def _lines(self, told: Iterator[tuple[str | None, Any]]) -> Iterator[str]:
         most = terminal.width()

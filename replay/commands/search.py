@@ -11,6 +11,7 @@ from ...daemon.cli.tables import formatted, listing, write
 from ...journal.reading import Reader
 from ...journal.times import Moment
 from .. import line_styles, search
+from ..beginnings import or_in_archive_since
 from ..of_source import chosen_of, monitor_option, url_of
 from ..rebuild import NotFound
 from ..shared import check_order, names_argument, print_lines, reading
@@ -58,7 +59,8 @@ def command(
         and _came_from(reader, presence, url)
     ]
     if not told:
-        raise NotFound(_nothing(found, only_now))
+        none = _nothing(found, only_now)
+        raise NotFound(none if only_now else or_in_archive_since(reader, since, none))
     records = (search.presence_record(reader, presence, find) for presence in told)
     if form == "short":
         print_lines(line_styles.fitted(search.lines(records), line_styles.SEARCH))

@@ -85,7 +85,7 @@ def test_search_and_show_agree_on_the_present(path: Path) -> None:
         pytest.param("report silent.ini", 0, "silent.ini", id="report"),
         pytest.param("runs silent.ini", 0, "silent.ini", id="runs"),
         pytest.param("events silent.ini", 0, "", id="events"),
-        pytest.param("blame silent.ini", 1, "no config of silent.ini is in this", id="blame"),
+        pytest.param("blame silent.ini", 1, "brought the config of silent.ini;", id="blame"),
         pytest.param("why silent.in", 1, "did you mean silent.ini", id="a near name"),
     ],
 )

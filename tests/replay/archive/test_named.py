@@ -1,0 +1,110 @@
+"""Commands that lack older events name the archive that has them."""
+
+from pathlib import Path
+
+import pytest
+from journal_builder import MONITOR, OTHER, Builder, building
+from support.archives import ask, cut, joined, sql
+
+ADVICE = "look in the archive old.db: give it by another --journal, before this one"
+GOOD, BAD, NEWER = b"good = 1\n", b"bad = 1\n", b"newer = 1\n"
+
+pytestmark = pytest.mark.usefixtures("few_stay")
+
+
+def before(b: Builder) -> None:
+    b.up("looped.ini", GOOD)
+    b.changed("looped.ini", b"only-here = 1\n")
+    b.exited("looped.ini", code=1)
+    b.changed("looped.ini", b"only = 1\n")
+    b.accepting("looped.ini")
+    b.up("gone.ini", GOOD)
+    b.removed("gone.ini")
+    b.exited("gone.ini", code=0)
+    b.up("held.ini", GOOD)
+    b.operator("stop", "held.ini")
+    b.exited("held.ini", code=0)
+    b.up("breaks.ini", GOOD)
+    b.up("is_bad.ini", GOOD)
+    b.changed("is_bad.ini", BAD)
+    b.exited("is_bad.ini", code=1)
+
+
+def after(b: Builder) -> None:
+    b.event("pressure_observed", cpu=1)
+    b.changed("breaks.ini", BAD)
+    b.exited("breaks.ini", code=1)
+    b.changed("is_bad.ini", NEWER)
+    b.exited("is_bad.ini", code=1)
+    b.up("new.ini", GOOD)
+    b.changed("new.ini", BAD)
+    b.exited("new.ini", code=1)
+    b.event("daemon_stopping", reason="SIGTERM")
+    b.event("daemon_stopped")
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> tuple[Path, Path]:
+    """The archive, and the journal that goes on behind it."""
+    path = tmp_path / "journal.db"
+    with building(str(path)) as builder:
+        builder.start((MONITOR, OTHER))
+        before(builder)
+        end = builder.seq
+        after(builder)
+    cut(path, end, tmp_path / "old.db")
+    return tmp_path / "old.db", path
+
+
+CASES = {
+    "incident looped.ini": (0, "# looped.ini had no incident since event "),
+    "why looped.ini --at @{begin}": (0, "older events:"),
+    "why held.ini": (0, "stopped by:      an operator; the event is not in this file"),
+    "history looped.ini": (0, "no deploys; "),
+    "blame looped.ini": (1, "brought the config of looped.ini; "),
+    "search only-here": (1, "no config in this journal has it; "),
+    "history gone.ini": (1, "no vassal gone.ini was ever known here; "),
+    "incident gone.ini": (1, "no vassal gone.ini was ever known here; "),
+    "why gone.ini": (1, "no vassal gone.ini was ever known here; "),
+    "events gone*": (1, "no vassal that was ever known here fits gone*; "),
+    "history --monitor dir:else": (1, "no monitor dir:else was ever known here; "),
+    "events --boot 2": (1, "no daemon_started is in this journal"),
+    "incident": (1, "no incident is in this journal"),
+    "why new.ini --at @{begin}": (1, "new.ini was not known then; "),
+    "show new.ini --at @{begin}": (1, "new.ini was not known then; "),
+}
+
+
+@pytest.mark.parametrize(("command", "told"), CASES.items(), ids=list(CASES))
+def test_it_names_the_archive(
+    paths: tuple[Path, Path], command: str, told: tuple[int, str]
+) -> None:
+    result = ask(paths[1], *command.format(begin=begin(paths[1])).split())
+    assert (result.exit_code, told[1] in result.output) == (told[0], True), result.output
+    assert ADVICE in result.output
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "why breaks.ini",
+        "why new.ini",
+        "incident new.ini",
+        "history held.ini --since @{begin}",
+        "search only-here --since @{begin}",
+    ],
+)
+def test_it_does_not_where_this_file_has_all(paths: tuple[Path, Path], command: str) -> None:
+    result = ask(paths[1], *command.format(begin=begin(paths[1]) + 1).split())
+    assert ADVICE not in result.output
+
+
+@pytest.mark.parametrize("command", CASES)
+def test_with_the_archive_there_is_no_advice(paths: tuple[Path, Path], command: str) -> None:
+    assert ADVICE not in joined(*paths, command=command.format(begin=begin(paths[1]))).output
+
+
+def begin(path: Path) -> int:
+    """The first event of a journal."""
+    ((seq,),) = sql(path, "SELECT min(seq) FROM event")
+    return int(seq)
