@@ -4,6 +4,9 @@ Nothing has to be tried, as ``git bisect`` does: the outcome of each deploy is k
 are walked back from the present to the last bad one, and on to the first one of that run. A deploy
 is *bad* by a predicate: by its outcome (``died``, ``rolled_back`` or ``barred`` unless told), or as
 its config has a text. One that tells nothing either way, as another came first, is skipped.
+
+A file whose older events are in an archive begins with a snapshot. The configs that a vassal has in
+it count as deploys, with the outcomes that the snapshot tells.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,17 +15,19 @@ from typing import Any, Final
 import msgspec
 
 from ..daemon.cli.digests import short
-from ..daemon.core.deploys import Deploy
-from ..daemon.core.fleet import Fleet
+from ..daemon.core.deploys import Deploy, Outcome
+from ..daemon.core.fleet import Fleet, Vassal
 from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader
 from ..journal.selection import Filter
 from ..journal.times import EventNumber, took
 from ..monitors.names import shown
 from . import texts
+from .beginnings import or_in_archive
 from .clocks import in_line
 from .deploys import deploy_record, deploys
-from .names import check_known
+from .marks import is_up
+from .names import check_known, first_fleet
 from .periods import Period
 from .rebuild import NotFound, fleet_at
 
@@ -30,8 +35,11 @@ BAD: Final = ("died", "rolled_back", "barred")
 GOOD: Final = ("accepting", "running")
 
 
-class NotBad(NotFound):
-    """No deploy is bad. ``good`` is the last good one, where a later one was refused."""
+class NoFirstBad(NotFound):
+    """No deploy is bad, or the first one is in an archive.
+
+    ``good`` is the last good one before it, or before those that were refused, if that is known.
+    """
 
     def __init__(self, told: str, good: Deploy | None) -> None:
         super().__init__(told)
@@ -85,27 +93,65 @@ def bisect(reader: Reader, name: str, period: Period, judge: Judge) -> Found:
     """
     check_known(reader, name)
     which = Filter(vassal=name, until=EventNumber(period.upto))
-    judged = [(each, judge(each)) for each in deploys(reader, which) if each.kind in DEPLOYED]
-    inside = [is_bad for each, is_bad in judged if period.has(each.seq)]
+    told = [each for each in deploys(reader, which) if each.kind in DEPLOYED]
+    judged = [(each, judge(each)) for each in (*_before_the_file(reader, name), *told)]
+    inside = [is_bad for each, is_bad in judged[-len(told) :] if told and period.has(each.seq)]
     if not inside:
-        raise NotFound(f"{shown(name)} has no deploy {period} in this journal")
+        none = f"{shown(name)} has no deploy {period} in this journal"
+        raise NotFound(_or_in_archive(reader, period, none))
     if not any(inside):
         within = "" if period.after is None else f" {period}"
-        refused = [each for each, _ in judged if period.has(each.seq) and each.outcome == "refused"]
-        told = f"; {len(refused)} refused" if refused else ""
+        refused = [each for each in told if period.has(each.seq) and each.outcome == "refused"]
+        more = f"; {len(refused)} refused" if refused else ""
         good = [each for each, is_bad in judged if is_bad is False]
-        raise NotBad(
-            f"no deploy of {shown(name)}{within} is bad; it has {len(inside)}, of them"
-            f" {inside.count(False)} good{told}",
+        none = f"no deploy of {shown(name)}{within} is bad; it has {len(inside)}, of them"
+        raise NoFirstBad(
+            _or_in_archive(reader, period, f"{none} {inside.count(False)} good{more}"),
             good[-1] if good and refused and refused[-1].seq > good[-1].seq else None,
         )
     found = _last_run(judged)
+    if _is_older(reader, found.first_bad):
+        begin = f"where this file begins, with event {reader.anchor.seq + 1}"
+        text = or_in_archive(reader, f"{shown(name)} is bad already {begin}")
+        raise NoFirstBad(text, found.last_good)
     if not period.has(found.first_bad.seq):
         raise NotFound(
             f"{shown(name)} was bad before the period: event {found.first_bad.seq} is the first"
             " bad deploy; give an earlier --since"
         )
     return found
+
+
+def _or_in_archive(reader: Reader, period: Period, told: str) -> str:
+    begins_later = period.after is not None and period.after > reader.anchor.seq
+    return told if begins_later else or_in_archive(reader, told)
+
+
+def _is_older(reader: Reader, deploy: Deploy) -> bool:
+    """Whether its event is in an archive."""
+    return deploy.seq <= reader.anchor.seq
+
+
+def _before_the_file(reader: Reader, name: str) -> Iterator[Deploy]:
+    """The configs that a vassal has where the file begins: the last good one, the wanted one."""
+    vassal = first_fleet(reader).vassals.get(name)
+    if vassal is None or not vassal.wanted:
+        return
+    good, seq, at = vassal.good, reader.anchor.seq, vassal.since
+    if good is not None and good.spec is not None and not good.untried:
+        config = good.spec.config
+        yield Deploy(seq, at, name, vassal.monitor, "", config, None, outcome="accepting")
+    config, outcome = vassal.spec.config, _outcome_at_begin(vassal)
+    yield Deploy(seq, at, name, vassal.monitor, "", config, None, outcome=outcome)
+
+
+def _outcome_at_begin(vassal: Vassal) -> Outcome:
+    """The outcome of the wanted config, as far as the snapshot tells it."""
+    if is_up(vassal) or (vassal.good is not None and vassal.good.spec is None):
+        return "running" if vassal.phase == "ready" else "accepting"
+    if vassal.phase == "barred" and not vassal.done:
+        return "barred"
+    return "died" if vassal.phase == "throttled" and vassal.deaths else "pending"
 
 
 def _last_run(judged: Sequence[tuple[Deploy, bool | None]]) -> Found:
@@ -126,8 +172,17 @@ def _last_run(judged: Sequence[tuple[Deploy, bool | None]]) -> Found:
 
 def difference(reader: Reader, name: str, found: Found) -> Iterator[bytes]:
     """Lines of a unified diff from the last good config to the first bad one. Raises NotFound."""
-    if found.last_good is not None:
-        yield from texts.diff(reader, name, str(found.last_good.seq), str(found.first_bad.seq))
+    good, bad = found.last_good, found.first_bad
+    if good is None:
+        return
+    if not _is_older(reader, good):
+        yield from texts.diff(reader, name, str(good.seq), str(bad.seq))
+        return
+    older = texts.Text(good.seq, good.at, good.config, is_older=True)
+    yield from texts.unified(
+        texts.text_of(reader, name, good.config), texts.text_of(reader, name, bad.config),
+        older.label(name).encode(), texts.Text(bad.seq, bad.at, bad.config).label(name).encode(),
+    )  # fmt: skip
 
 
 def last_good(reader: Reader, fleet: Fleet, name: str) -> bytes:
@@ -137,17 +192,18 @@ def last_good(reader: Reader, fleet: Fleet, name: str) -> bytes:
     """
     try:
         found = bisect(reader, name, Period(None, fleet.seq), by_outcome())
-    except NotBad as none:
+    except NoFirstBad as none:
         if none.good is None:
             raise
         last: Deploy | None = none.good
     else:
         last = found.last_good
         if last is None:
-            raise NotFound(
-                f"no deploy of {shown(name)} before event {found.first_bad.seq} ran well"
-            )
+            text = f"no deploy of {shown(name)} before event {found.first_bad.seq} ran well"
+            raise NotFound(or_in_archive(reader, text))
     assert last is not None
+    if _is_older(reader, last):
+        return texts.text_of(reader, name, last.config)
     return texts.deployed(reader, fleet_at(reader, last.seq), name)
 
 
@@ -160,12 +216,18 @@ def record(reader: Reader, name: str, found: Found) -> dict[str, Any]:
     return {
         "vassal": name,
         "first_bad": deploy_record(found.first_bad),
-        "last_good": None if last is None else deploy_record(last),
-        "between": [deploy_record(each) for each in found.between],
+        "last_good": None if last is None else _record(reader, last),
+        "between": [_record(reader, each) for each in found.between],
         "bad": found.bad,
         "good_again": None if again is None else deploy_record(again),
         "diff": _text(reader, name, found),
     }
+
+
+def _record(reader: Reader, deploy: Deploy) -> dict[str, Any]:
+    """A deploy for programs. Of one in an archive, only the config and its outcome are known."""
+    told = deploy_record(deploy)
+    return {**told, "seq": None, "at": None, "kind": None} if _is_older(reader, deploy) else told
 
 
 def _text(reader: Reader, name: str, found: Found) -> str | None:
@@ -176,27 +238,29 @@ def _text(reader: Reader, name: str, found: Found) -> str | None:
     return pieces.decode("utf-8", "backslashreplace")
 
 
-def lines(name: str, found: Found) -> Iterator[str]:
+def lines(reader: Reader, name: str, found: Found) -> Iterator[str]:
     """The answer for people, without the difference."""
     yield f"{shown(name)}: event {found.first_bad.seq} is the first bad deploy"
     if found.last_good is not None:
-        yield _line("last good", found.last_good)
+        yield _line(reader, "last good", found.last_good)
     for each in found.between:
-        yield _line("tells nothing", each)
-    yield _line("first bad", found.first_bad)
+        yield _line(reader, "tells nothing", each)
+    yield _line(reader, "first bad", found.first_bad)
     if found.bad > 1:
         yield f"bad since then: {found.bad} deploys"
     if found.good_again is not None:
-        yield _line("good again", found.good_again)
+        yield _line(reader, "good again", found.good_again)
     if found.last_good is None:
-        yield "no good deploy before it is in this journal"
+        yield or_in_archive(reader, "no good deploy before it is in this journal")
     elif found.last_good.config == found.first_bad.config:
         yield "both have the same config: its text did not make it fail"
 
 
-def _line(what: str, deploy: Deploy) -> str:
+def _line(reader: Reader, what: str, deploy: Deploy) -> str:
     outcome: str = deploy.outcome
     if deploy.outcome_at is not None and deploy.outcome_seq != deploy.seq:
         outcome += f" after {took(deploy.outcome_at - deploy.at)} (event {deploy.outcome_seq})"
-    when = in_line(deploy.at)
-    return f"{what + ':':14} {deploy.seq:>8}  {when}  {short(deploy.config):12}  {outcome}"
+    when, seq = in_line(deploy.at), str(deploy.seq)
+    if _is_older(reader, deploy):
+        when, seq = f"{f'before event {deploy.seq + 1}':{len(when)}}", "-"
+    return f"{what + ':':14} {seq:>8}  {when}  {short(deploy.config):12}  {outcome}"

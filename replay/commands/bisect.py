@@ -66,7 +66,7 @@ def command(
         write([escapes.encode(records if several else records[0]), b"\n"])
         return
     for place, (each, found) in enumerate(all_found):
-        print_lines(chain([""] if place else [], bisection.lines(each, found)))
+        print_lines(chain([""] if place else [], bisection.lines(reader, each, found)))
         try:
             write(bisection.difference(reader, each, found), raw=raw)
         except NotFound as error:

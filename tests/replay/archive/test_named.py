@@ -1,8 +1,11 @@
 """Commands that lack older events name the archive that has them."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
+from emperord.journal.chain import digest
 from journal_builder import MONITOR, OTHER, Builder, building
 from support.archives import ask, cut, joined, sql
 
@@ -62,6 +65,10 @@ CASES = {
     "why held.ini": (0, "stopped by:      an operator; the event is not in this file"),
     "history looped.ini": (0, "no deploys; "),
     "blame looped.ini": (1, "brought the config of looped.ini; "),
+    "bisect looped.ini": (1, "looped.ini has no deploy up to event "),
+    "bisect is_bad.ini": (1, "is_bad.ini is bad already where this file begins, with event "),
+    "bisect new.ini --line newer": (1, "no deploy of new.ini is bad"),
+    "show looped.ini --last-good": (1, "looped.ini has no deploy up to event "),
     "search only-here": (1, "no config in this journal has it; "),
     "history gone.ini": (1, "no vassal gone.ini was ever known here; "),
     "incident gone.ini": (1, "no vassal gone.ini was ever known here; "),
@@ -92,6 +99,7 @@ def test_it_names_the_archive(
         "incident new.ini",
         "history held.ini --since @{begin}",
         "search only-here --since @{begin}",
+        "bisect new.ini --since @{begin}",
     ],
 )
 def test_it_does_not_where_this_file_has_all(paths: tuple[Path, Path], command: str) -> None:
@@ -108,3 +116,31 @@ def begin(path: Path) -> int:
     """The first event of a journal."""
     ((seq,),) = sql(path, "SELECT min(seq) FROM event")
     return int(seq)
+
+
+# The configs that the fleet has where the file begins
+
+
+def test_bisect_takes_the_config_that_ran_where_the_file_begins(paths: tuple[Path, Path]) -> None:
+    path = paths[1]
+    bad = begin(path) + 1
+    lines = ask(path, "bisect", "breaks.ini").stdout.splitlines()
+    assert lines[0] == f"breaks.ini: event {bad} is the first bad deploy"
+    assert re.match(rf"last good: +- +before event {bad - 1} +{digest(GOOD)[:12]}", lines[1])
+    assert lines[-2:] == ["-good = 1", "+bad = 1"]
+    told = json.loads(ask(path, "bisect", "breaks.ini", "--json").stdout)["last_good"]
+    assert (told["seq"], told["kind"], told["config"]) == (None, None, digest(GOOD))
+
+
+@pytest.mark.parametrize("name", ["breaks.ini", "is_bad.ini"])
+def test_the_last_good_text_may_be_the_one_before_the_file(
+    paths: tuple[Path, Path], name: str
+) -> None:
+    assert ask(paths[1], "show", name, "--last-good").stdout == GOOD.decode()
+
+
+def test_undo_brings_back_the_config_from_before_the_file(paths: tuple[Path, Path]) -> None:
+    path = paths[1]
+    told = ask(path, "undo", str(begin(path) + 1)).stdout
+    assert f"show --at @{begin(path)} breaks.ini" in told
+    assert ask(path, "show", "--at", f"@{begin(path)}", "breaks.ini").stdout == GOOD.decode()
