@@ -7,7 +7,7 @@ from typing import Final
 
 from ...monitors import settings
 
-_EMPEROR: Final = re.compile(r"(\S*/)?uwsgi\S*\s(.*\s)?--emperor[\s=]")
+_EMPEROR: Final = re.compile(r"(?:env\s.*\s)?(?:\S*/)?uwsgi\S*\s(?:.*\s)?--emperor[\s=]")
 _UNSAFE: Final = re.compile(r"[^\w.@+-]")
 
 

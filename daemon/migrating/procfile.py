@@ -37,10 +37,11 @@ def read(
         for instance in range(count):
             label = file_name(name if count == 1 else f"{name}-{instance + 1}")
             vassal = Vassal(label, f"{name}:")
-            _command(vassal, line)
+            own = _command(vassal, line, by_env=environment.is_there)
             vassal.take("its folder", ("directory", here))
-            port = environment.base + number * _STEP + instance
-            vassal.take("PORT", ("environment", f"PORT={port}"))
+            if "PORT" not in own:
+                port = environment.base + number * _STEP + instance
+                vassal.take("PORT", ("environment", f"PORT={port}"))
             environment.give(vassal)
             if name == _RELEASE:
                 vassal.take(f"{name}", ("restart", "no"))
@@ -70,14 +71,24 @@ def _commands(path: str, found: Found) -> dict[str, str]:
     return commands
 
 
-def _command(vassal: Vassal, line: str) -> None:
+def _command(vassal: Vassal, line: str, *, by_env: bool) -> list[str]:
+    """Take a command; the names of variables that become ``environment``.
+
+    An ``environment-file`` would win over these. So ``by_env`` has env(1) set them, because in a
+    shell the variables before a command win.
+    """
     try:
         made = shell.command(line)
     except ValueError as flaw:
         vassal.name_unfinished(line, f"it cannot be split into words: {flaw}")
-        return
+        return []
+    if by_env and made.variables and made.text:
+        text = f"env {made.assignments} {made.text}"
+        vassal.take(line, ("command", text), says="env sets the variables, as they win over .env")
+        return []
     pairs = [("environment", f"{name}={shlex.quote(value)}") for name, value in made.variables]
     vassal.take(line, ("command", made.text), *pairs, says=made.says)
+    return [name for name, _ in made.variables]
 
 
 class _Environment:

@@ -31,6 +31,11 @@ class Command(NamedTuple):
     variables: tuple[tuple[str, str], ...] = ()
     says: str = ""
 
+    @property
+    def assignments(self) -> str:
+        """The variables as words of a command line."""
+        return shlex.join(f"{name}={value}" for name, value in self.variables)
+
 
 def command(line: str) -> Command:
     """The command that does what a shell would do with this line. Raises ValueError."""

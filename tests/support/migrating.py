@@ -1,8 +1,12 @@
 """The cases: a folder each, by the kind of their files."""
 
+import os
+import subprocess
 from pathlib import Path
 
+from emperord.daemon.host import world
 from emperord.daemon.migrating import run
+from emperord.monitors import settings, shell_words
 
 HERE = Path(__file__).resolve().parents[1] / "daemon" / "migrating"
 KINDS = ("supervisord", "procfile", "unit")
@@ -24,3 +28,18 @@ def request(case: Path, folder: Path, written: Path) -> run.Request:
     """The request to migrate a case, whose files are in a folder."""
     files = tuple(str(folder / name) for name in given(case))
     return run.Request(files, str(written), formation=FORMATIONS.get(case.name, {}))
+
+
+def printed(config: Path) -> str:
+    """The output of a config's program, which is started with its settings as a vassal is."""
+    found, flaw = settings.read(config.name, config.read_bytes())
+    assert flaw is None
+    done = subprocess.run(
+        [*world.before(None, ""), *shell_words.split(found["command"])],
+        env={"PATH": os.environ["PATH"], **world.variable(found)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    return done.stdout
