@@ -34,6 +34,10 @@ _UNKNOWN: Final = "it is no option of an emperor, and has no effect"
 _IGNORED: Final = "uWSGI ignores a value of this kind; write a text"
 _COMMENT: Final = re.compile(r"\s[;#]")
 _NO_COMMENT: Final = "uWSGI takes the comment as a part of the value; move it to its own line"
+_ROOTS_GROUP: Final = (
+    "vassals of root have root's group; write chown-socket = root:GROUP into their configs, or"
+    " another uid"
+)
 _WORDS: Final = ("exec-as-vassal", "exec-as-emperor", "start-hook", "stop-hook", "on-demand-exec")
 
 
@@ -209,13 +213,21 @@ def _settle_users(plan: Plan) -> None:
             _turn(entry, Fate.WARNED, "a group needs a user as well: write uid, too")
         return
     if uids[-1].value in _ROOT:
-        for entry in users:
-            entry.ours, entry.value = "as-root", "true"
+        _settle_root(users, gids)
         return
     # Both lines have the whole: the last line of a file counts, whichever it is.
     whole = ":".join([uids[-1].value, *(entry.value for entry in gids[-1:])])
     for entry in users:
         entry.value = whole
+
+
+def _settle_root(users: list[Entry], gids: list[Entry]) -> None:
+    """Take root. Vassals of root have its group, so another one is warned of, and not taken."""
+    for entry in users:
+        if entry in gids and gids[-1].value not in _ROOT:
+            _turn(entry, Fate.WARNED, _ROOTS_GROUP)
+        else:
+            entry.ours, entry.value = "as-root", "true"
 
 
 def _turn(entry: Entry, fate: Fate, text: str) -> None:

@@ -160,6 +160,28 @@ def test_an_error_has_the_line(case: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert told in result.output
 
 
+@pytest.mark.parametrize(
+    ("lines", "warned"),
+    [
+        pytest.param("uid = root\ngid = www-data", ["gid = www-data"], id="another group"),
+        pytest.param("gid = 33\nuid = 0", ["gid = 33"], id="by number"),
+        pytest.param("uid = root\ngid = root", [], id="its own group"),
+        pytest.param("uid = root\ngid = 33\ngid = 0", [], id="its own group at last"),
+        pytest.param("uid = root\nimmediate-gid = 33", ["immediate-gid = 33"], id="at once"),
+    ],
+)
+def test_a_group_of_root_that_no_vassal_gets_is_told(
+    lines: str, warned: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.ini").write_text(f"[uwsgi]\nemperor = /v\n{lines}\n")
+    made = plan.make(reader.read(str(tmp_path / "a.ini")))
+    found = made.with_fate(Fate.WARNED)
+    assert [entry.line for entry in found] == warned
+    assert all("vassals of root have root's group" in entry.text for entry in found)
+    assert [entry.value for entry in made.values()["as-root"]] == ["true"]
+    assert "user" not in made.values()
+
+
 def test_from_and_config_contradict_each_other(tmp_path: Path) -> None:
     (tmp_path / "a.ini").write_text("[uwsgi]\nemperor=/v\n")
     (tmp_path / "a.yml").write_text("emperor: /w\n")
