@@ -14,6 +14,13 @@ from .found import Refused
 
 _SHIPPED: Final = ("/lib/systemd/system", "/usr/lib/systemd/system")
 _LOCAL: Final = "/etc/systemd/system"
+# An empty value takes back no dependency (systemd.unit(5)).
+_STAYING: Final = frozenset(
+    (
+        "After", "Before", "Requires", "Requisite", "Wants", "BindsTo", "PartOf", "Upholds",
+        "Conflicts",
+    )
+)  # fmt: skip
 _SPECIFIER: Final = re.compile(r"%(.?)")
 
 
@@ -22,32 +29,51 @@ class NotExpanded(Exception):
 
 
 class Line(NamedTuple):
-    """A key with a value, in a section."""
+    """A key with a value, in a section. ``flaw`` says why systemd ignores the line."""
 
     section: str
     key: str
     value: str
+    flaw: str = ""
 
     @property
     def text(self) -> str:
-        return f"{self.key} = {self.value}"
+        return f"{self.key} = {self.value}" if self.value else self.key
 
 
 def lines(text: str) -> Iterator[Line]:
-    """The keys of a file. A backslash at its end makes a line go on, past comments."""
-    section, begun = "", ""
+    """The keys of a file, and the lines that are none."""
+    section = ""
+    for whole in _joined(text):
+        if whole.startswith("[") and whole.endswith("]"):
+            section = whole[1:-1]
+            continue
+        key, equals, value = whole.partition("=")
+        if not equals:
+            yield Line(section, whole, "", "it has no =, so systemd ignores it")
+        elif not section:
+            flaw = "it is in no section, so systemd ignores it"
+            yield Line(section, key.strip(), value.strip(), flaw)
+        else:
+            yield Line(section, key.strip(), value.strip())
+
+
+def _joined(text: str) -> Iterator[str]:
+    """The lines that have a text. A backslash at its end makes a line go on, past comments.
+
+    Of the last line this backslash is a blank. A backslash before it makes it a text.
+    """
+    begun = ""
     for line in text.splitlines():
         if line.lstrip().startswith(("#", ";")):
             continue
-        if line.endswith("\\"):
-            begun += line[:-1].strip() + " "
-            continue
-        whole, begun = f"{begun}{line}".strip(), ""
-        if whole.startswith("[") and whole.endswith("]"):
-            section = whole[1:-1]
-        elif whole:
-            key, _, value = whole.partition("=")
-            yield Line(section, key.strip(), value.strip())
+        goes_on = (len(line) - len(line.rstrip("\\"))) % 2 == 1
+        begun += f"{line[:-1].strip()} " if goes_on else line
+        if not goes_on and begun.strip():
+            yield begun.strip()
+        begun = begun if goes_on else ""
+    if begun.strip():
+        yield begun.strip()
 
 
 class Unit:
@@ -85,11 +111,20 @@ class Unit:
         """The lines of each key in their order. An empty value takes back those before it."""
         found: dict[tuple[str, str], list[Line]] = {}
         for line in self._lines:
-            if line.value:
+            if line.value and not line.flaw:
                 found.setdefault((line.section, line.key), []).append(line)
-            else:
+            elif not line.flaw and line.key not in _STAYING:
                 found.pop((line.section, line.key), None)
         return found
+
+    def ignored(self) -> list[Line]:
+        """The lines that systemd ignores, because they are no keys of a section."""
+        return [line for line in self._lines if line.flaw]
+
+    def taken_back(self) -> list[Line]:
+        """The lines that a later line takes back, by an empty value."""
+        kept = [line for found in self.all().values() for line in found]
+        return [line for line in self._lines if line.value and not line.flaw and line not in kept]
 
     def expand(self, value: str) -> str:
         """The value with its specifiers expanded. Raises NotExpanded."""

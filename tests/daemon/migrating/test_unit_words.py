@@ -76,12 +76,29 @@ def test_a_time_span(text: str, found: str | None) -> None:
     assert (None if amount is None else unit_words.duration(amount)) == found
 
 
-def test_lines_go_on_after_a_backslash_and_past_comments() -> None:
-    text = "[A]\n# no\na = 1 \\\n  ; no\n 2\\\n3\n\n[B]\nb=\nc\n"
-    assert list(unit_file.lines(text)) == [
-        unit_file.Line("A", "a", "1 2 3"),
-        unit_file.Line("B", "b", ""),
-        unit_file.Line("B", "c", ""),
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param("a=1 \\\n  ; no\n 2\\\n3\n", [("a", "1 2 3")], id="past comments"),
+        pytest.param("# no\n\na=1\na=\n", [("a", "1"), ("a", "")], id="empty"),
+        pytest.param("a=1\\", [("a", "1")], id="at the end"),
+        pytest.param("a=1\nb=2 \\\n", [("a", "1"), ("b", "2")], id="at the end, after others"),
+        pytest.param("a=1\\\n# no", [("a", "1")], id="before a comment at the end"),
+        pytest.param("a=1\\\\\nb=2\n", [("a", "1\\\\"), ("b", "2")], id="two backslashes"),
+        pytest.param("\\\n", [], id="alone"),
+    ],
+)
+def test_a_line_goes_on_after_a_backslash(text: str, found: list[tuple[str, str]]) -> None:
+    lines = list(unit_file.lines(f"[A]\n{text}"))
+    assert lines == [unit_file.Line("A", key, value) for key, value in found]
+
+
+def test_lines_that_systemd_ignores_are_marked() -> None:
+    found = list(unit_file.lines("a=1\n[B]\nc\n[D\n"))
+    assert [(each.text, each.flaw.partition(",")[0]) for each in found] == [
+        ("a = 1", "it is in no section"),
+        ("c", "it has no ="),
+        ("[D", "it has no ="),
     ]
 
 
