@@ -9,13 +9,16 @@ from typing import Final
 from . import unit_advice, unit_socket
 from .found import Found, Vassal, file_name
 from .unit_file import Line, NotExpanded, Unit, units
-from .unit_settings import ADD_UP, NO_SPECIFIERS, SETTINGS, USERS
+from .unit_settings import ADD_UP, COMMANDS, NO_SPECIFIERS, SETTINGS, USERS
 from .unit_words import Exec, execs, words
 
 _SERVICE: Final = "Service"
 _HERE: Final = ("Type", "ExecStart", "ExecStartPre", "Environment", "EnvironmentFile")
+_TABLES: Final = (SETTINGS, COMMANDS, USERS)
 _STOP: Final = "90s"  # systemd's default
 _AS_ROOT: Final = "+!"
+_LATER: Final = "a later line has this key, and counts alone, as for systemd"
+_NO_ASSIGNMENT: Final = "has no =, so systemd ignores it"
 
 Keys = dict[tuple[str, str], list[Line]]
 
@@ -52,11 +55,19 @@ class _Service:
         self._files()
         for key, take in SETTINGS.items():
             self._take(key, take)
+        for key, command in COMMANDS.items():
+            found = self._keys.get((_SERVICE, key), [])
+            values = [(line.text, self._expanded(line)) for line in found]
+            command(self._vassal, [(text, value) for text, value in values if value is not None])
         sockets = unit_socket.take(self._vassal, self._unit, self._environ)
         self._defaults()
         for (section, key), found in self._keys.items():
             for line in found:
                 self._rest(section, key, line)
+        for line in self._unit.ignored():
+            self._vassal.name_line(line.text, line.flaw)
+        for line in self._unit.taken_back():
+            self._vassal.take(line.text)
         self._timer()
         return sockets
 
@@ -66,10 +77,19 @@ class _Service:
 
     def _take(self, key: str, take: object) -> None:
         found = self._keys.get((_SERVICE, key), [])
-        for line in found if key in ADD_UP else found[-1:]:
+        if key not in ADD_UP:
+            self._name_former(found)
+            found = found[-1:]
+        for line in found:
             value = self._expanded(line)
             if value is not None and callable(take):
                 take(self._vassal, line.text, value)
+
+    def _name_former(self, found: list[Line]) -> None:
+        """Name the lines that differ from the last one, where this one counts alone."""
+        for line in found[:-1]:
+            if line.value != found[-1].value:
+                self._vassal.name_line(line.text, _LATER)
 
     def _expanded(self, line: Line) -> str | None:
         """The value with specifiers expanded. None if it cannot be, and that is named."""
@@ -132,6 +152,7 @@ class _Service:
 
     def _kind(self) -> None:
         line = f"Type = {self._type}"
+        self._name_former(self._keys.get((_SERVICE, "Type"), []))
         if self._type in ("notify", "notify-reload"):
             self._vassal.take(line, ("ready", "notify"))
         elif self._type == "oneshot":
@@ -162,7 +183,10 @@ class _Service:
             except ValueError as flaw:
                 self._vassal.name_unfinished(line.text, str(flaw))
                 continue
-            pairs = [each.partition("=") for each in found]
+            for word in found:
+                if "=" not in word:
+                    self._vassal.name_line(line.text, f"{word} {_NO_ASSIGNMENT}")
+            pairs = [each.partition("=") for each in found if "=" in each]
             self._vassal.take(
                 line.text,
                 *(("environment", f"{name}={shlex.quote(value)}") for name, _, value in pairs),
@@ -194,7 +218,7 @@ class _Service:
             self._vassal.take("notify-reload", ("reload", "signal"))
 
     def _rest(self, section: str, key: str, line: Line) -> None:
-        if section == _SERVICE and (key in SETTINGS or key in USERS or key in _HERE):
+        if section == _SERVICE and (key in _HERE or any(key in each for each in _TABLES)):
             return
         there = {f"{self._unit.stem}.socket", *unit_advice.AT_BOOT}
         if key in unit_advice.ORDERS and there.issuperset(line.value.split()):

@@ -50,7 +50,6 @@ SERVICE: Final = {
     ),
     "RestartForceExitStatus": "restart = always is for that",
     "ExecStartPost": "let another vassal do it, or the program itself",
-    "ExecStop": "the stop signal is sent instead; let the program end by that",
     "ExecStopPost": "let ExecStartPre tidy up before the next start",
     "ExecCondition": "let the command look, and end with a code of success-exit-codes",
     "RemainAfterExit": "an end stays down, as done",

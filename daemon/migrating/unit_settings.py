@@ -1,12 +1,12 @@
 """Keys of ``[Service]`` that become settings of a vassal.
 
-Each function takes the last line of its key, with specifiers expanded.
+Each function takes a line of its key, with specifiers expanded. Those of ``COMMANDS`` take all.
 """
 
 import os
 import pwd
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -158,22 +158,41 @@ def _watchdog(vassal: Vassal, line: str, value: str) -> None:
         vassal.take(line)
 
 
-def _reload(vassal: Vassal, line: str, value: str) -> None:
-    found = _KILL.fullmatch(value.lstrip("-@:+!|"))
-    if found is None:
-        vassal.take(
-            line, ("reload", "restart"), says="no command reloads a vassal; a change restarts it"
-        )
-    else:
-        vassal.take(line, ("reload-signal", found[1]), ("reload", "signal"))
+def _reload(vassal: Vassal, lines: Sequence[tuple[str, str]]) -> None:
+    """Take the first line that sends a signal to the program, and no other beside it."""
+    at = _first_kill(lines)
+    for number, (line, value) in enumerate(lines):
+        found = _kill(value)
+        if at is None:
+            pairs = [("reload", "restart")] if number == 0 else []
+            vassal.take(line, *pairs, says="no command reloads a vassal; a change restarts it")
+        elif found is not None and number == at:
+            vassal.take(line, ("reload-signal", found[1]), ("reload", "signal"))
+        else:
+            vassal.name_line(
+                line, "a reload is one signal, and no command; a preflight can check a change"
+            )
 
 
-def _stop(vassal: Vassal, line: str, value: str) -> None:
-    found = _KILL.fullmatch(value.lstrip("-@:+!|"))
-    if found is None:
-        vassal.name_line(line, "the stop signal is sent instead; let the program end by that")
-    else:
-        vassal.take(line, ("stop-signal", found[1]))
+def _stop(vassal: Vassal, lines: Sequence[tuple[str, str]]) -> None:
+    """Take the first line that sends a signal to the program."""
+    at = _first_kill(lines)
+    for number, (line, value) in enumerate(lines):
+        found = _kill(value)
+        if found is not None and number == at:
+            vassal.take(line, ("stop-signal", found[1]))
+        elif found is not None:
+            vassal.name_line(line, "one signal stops a vassal, and SIGKILL after stop-timeout")
+        else:
+            vassal.name_line(line, "the stop signal is sent instead; let the program end by that")
+
+
+def _kill(value: str) -> re.Match[str] | None:
+    return _KILL.fullmatch(value.lstrip("-@:+!|"))
+
+
+def _first_kill(lines: Sequence[tuple[str, str]]) -> int | None:
+    return next((at for at, (_, value) in enumerate(lines) if _kill(value)), None)
 
 
 def _setting(name: str) -> Setter:
@@ -188,9 +207,7 @@ SETTINGS: Final[dict[str, Setter]] = {
     "SuccessExitStatus": _codes,
     "RestartPreventExitStatus": _prevent,
     "ReloadSignal": _setting("reload-signal"),
-    "ExecReload": _reload,
     "KillSignal": _setting("stop-signal"),
-    "ExecStop": _stop,
     "KillMode": _kill_mode,
     "TimeoutSec": _both_timeouts,
     "TimeoutStartSec": _start_timeout,
@@ -206,4 +223,9 @@ SETTINGS: Final[dict[str, Setter]] = {
 }
 NO_SPECIFIERS: Final = ("MemoryMax", "MemoryLimit", "TasksMax", "CPUWeight")
 ADD_UP: Final = ("SuccessExitStatus", "RestartPreventExitStatus")  # all lines count
+# All lines of one key at once, after the settings; a command wins over KillSignal.
+COMMANDS: Final[dict[str, Callable[[Vassal, Sequence[tuple[str, str]]], None]]] = {
+    "ExecReload": _reload,
+    "ExecStop": _stop,
+}
 USERS: Final[dict[str, Setter]] = {"User": _user, "Group": _group}

@@ -49,6 +49,8 @@ def take(vassal: Vassal, service: Unit, environ: Mapping[str, str]) -> list[str]
                 _other(vassal, label, key, value)
             elif key not in ("Description", "WantedBy", "Documentation"):
                 vassal.name_line(label, "the daemon opens the socket when the vassal starts first")
+    for line in socket.ignored():
+        vassal.name_line(f"{name}: {line.text}", line.flaw)
     if owner.get("SocketUser") is not None:
         both = ":".join(owner[key] for key in ("SocketUser", "SocketGroup") if key in owner)
         vassal.take(f"{name}: SocketUser", ("listen-owner", both))
