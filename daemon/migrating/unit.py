@@ -1,5 +1,6 @@
 """From units of systemd: each service is a vassal, and each instance of a template one."""
 
+import contextlib
 import glob
 import os
 import shlex
@@ -10,7 +11,7 @@ from . import unit_advice, unit_socket
 from .found import Found, Vassal, file_name
 from .unit_file import Line, NotExpanded, Unit, units
 from .unit_settings import ADD_UP, COMMANDS, NO_SPECIFIERS, SETTINGS, USERS
-from .unit_words import Exec, execs, words
+from .unit_words import Exec, execs, has_quotes, words
 
 _SERVICE: Final = "Service"
 _HERE: Final = ("Type", "ExecStart", "ExecStartPre", "Environment", "EnvironmentFile")
@@ -18,6 +19,10 @@ _TABLES: Final = (SETTINGS, COMMANDS, USERS)
 _STOP: Final = "90s"  # systemd's default
 _AS_ROOT: Final = "+!"
 _LATER: Final = "a later line has this key, and counts alone, as for systemd"
+_SPLITS: Final = (
+    "the shell splits a value at blanks alone, and keeps quotes in it; write such words into"
+    " the command"
+)
 _NO_ASSIGNMENT: Final = "has no =, so systemd ignores it"
 
 Keys = dict[tuple[str, str], list[Line]]
@@ -119,36 +124,59 @@ class _Service:
         except ValueError as flaw:
             self._vassal.name_unfinished(text, str(flaw))
             return
+        if not programs:
+            self._vassal.name_unfinished(text, "it names no program")
+            return
         if any(set(each.prefixes) & set(_AS_ROOT) for each in (*prepared, *programs)):
             self._vassal.name_unfinished(
                 text, "+ and ! run it with more rights than its user has; a vassal has those alone"
             )
-        if prepared or len(programs) > 1:
-            self._by_shell(text, prepared, programs)
+        all_of_them = self._with_values(text, [*prepared, *programs])
+        split = sorted({name for each in all_of_them for name in each.split})
+        splits = ", ".join(f"${name}" for name in split) if self._has_files() else ""
+        says = f"{splits}: {_SPLITS}" if splits else ""
+        if len(all_of_them) > 1:
+            self._by_shell(text, all_of_them, says)
         else:
-            self._alone(text, programs[0])
+            self._alone(text, all_of_them[0], says)
 
-    def _alone(self, text: str, program: Exec) -> None:
-        says = []
-        if "@" in program.prefixes:
-            says.append("the program is told its own name")
-        if "-" in program.prefixes:
-            says.append("a failure of it counts as one")
+    def _with_values(self, text: str, programs: list[Exec]) -> list[Exec]:
+        """The programs with the words of each ``$X`` that a shell would split otherwise."""
+        quoted = {}
+        for line in self._keys.get((_SERVICE, "Environment"), []):
+            with contextlib.suppress(NotExpanded, ValueError):  # they are named with the variables
+                found = [self._unit.expand(word).partition("=") for word in words(line.value)]
+                quoted.update({name: value for name, equals, value in found if equals})
+        quoted = {name: value for name, value in quoted.items() if has_quotes(value)}
+        alone = [name for each in programs for name in each.split if name in quoted]
+        if alone and self._has_files():
+            self._vassal.name_unfinished(
+                text, f"${alone[0]} has quotes, and a file may have another value; write its words"
+            )
+            return programs
+        return [each.with_words(quoted) for each in programs]
+
+    def _has_files(self) -> bool:
+        return (_SERVICE, "EnvironmentFile") in self._keys
+
+    def _alone(self, text: str, program: Exec, splits: str) -> None:
+        says = _of_prefixes(program)
         if program.has_variables:
             says.append("a shell expands its variables, and the program then replaces the shell")
-            command = _shell("", program)
+            command = _shell([program])
         else:
             command = shlex.join(program.words)
+        says += [splits] if splits else []
         self._vassal.take(text, ("command", command), says="; ".join(says))
 
-    def _by_shell(self, text: str, prepared: list[Exec], programs: list[Exec]) -> None:
-        """Run what comes first by a shell, and then the program in its place."""
-        *first, last = [*prepared, *programs]
-        steps = "".join(
-            f"{each.script}{'; ' if '-' in each.prefixes else ' && '}" for each in first
-        )
-        says = "a shell runs it all at each start, and the last program then replaces the shell"
-        self._vassal.take(text, ("command", _shell(steps, last)), says=says)
+    def _by_shell(self, text: str, programs: list[Exec], splits: str) -> None:
+        """Run all by a shell, and the last program in its place."""
+        says = [
+            "a shell runs it all at each start, and the last program then replaces the shell",
+            *_of_prefixes(programs[-1]),
+            *([splits] if splits else []),
+        ]
+        self._vassal.take(text, ("command", _shell(programs)), says="; ".join(says))
 
     def _kind(self) -> None:
         line = f"Type = {self._type}"
@@ -243,10 +271,19 @@ class _Service:
             self._vassal.name_unfinished(name, "a timer starts it; leave both with systemd")
 
 
-def _shell(steps: str, program: Exec) -> str:
-    """A command that runs the steps, and then the program in the shell's place."""
-    no_patterns = "set -f; " if program.splits else ""  # systemd splits a value at blanks alone
-    return f"sh -c {shlex.quote(f'{steps}{no_patterns}exec {program.script}')}"
+def _of_prefixes(program: Exec) -> list[str]:
+    """The differences to systemd that the prefixes of a program make."""
+    says = {"@": "the program is told its own name", "-": "a failure of it counts as one"}
+    return [text for prefix, text in says.items() if prefix in program.prefixes]
+
+
+def _shell(programs: list[Exec]) -> str:
+    """A command that runs the programs in turn, the last one in the shell's place."""
+    *first, last = programs
+    steps = "".join(f"{each.script}{'; ' if '-' in each.prefixes else ' && '}" for each in first)
+    # systemd expands no patterns in the words of a value.
+    no_patterns = "set -f; " if any(each.split for each in programs) else ""
+    return f"sh -c {shlex.quote(f'{no_patterns}{steps}exec {last.script}')}"
 
 
 def _advice(section: str, key: str) -> str | None:

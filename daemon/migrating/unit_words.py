@@ -5,7 +5,7 @@ systemd.service(5) says how a command line is read: a syntax much as a shell's, 
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -24,6 +24,7 @@ _WORD: Final = re.compile(
 _QUOTED: Final = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'", re.DOTALL)
 _VARIABLE: Final = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LONE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+_BLANKS: Final = " \t\n\r"
 _UNITS: Final = (
     (("us", "usec", "µs"), Decimal("0.000001")), (("ms", "msec"), Decimal("0.001")),
     (("", "s", "sec", "second", "seconds"), Decimal(1)),
@@ -49,6 +50,42 @@ def words(text: str) -> list[str]:
             inner = _QUOTED.sub(lambda part: part[1] or part[2] or "", word["plain"])
         found.append(_ESCAPE.sub(_unescaped, inner))
     return found
+
+
+def words_of_value(value: str) -> list[str]:
+    """The words that systemd makes of the value of a variable that stands alone.
+
+    It takes quotes and backslashes away, wherever they are. Unlike in a line, a quote need not end,
+    and a backslash means the character after it.
+    """
+    found: list[str] = []
+    quote, escaped, inside = "", False, False
+    for character in value:
+        if not inside and character in _BLANKS:
+            continue
+        if not inside:
+            found.append("")
+            inside = True
+        if escaped:
+            found[-1] += character
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif quote:
+            quote = "" if character == quote else quote
+            found[-1] += character if quote else ""
+        elif character in "'\"":
+            quote = character
+        elif character in _BLANKS:
+            inside = False
+        else:
+            found[-1] += character
+    return found
+
+
+def has_quotes(value: str) -> bool:
+    """Whether a shell would make other words of a value than systemd."""
+    return any(character in value for character in "'\"\\\r")
 
 
 def _unescaped(found: re.Match[str]) -> str:
@@ -80,9 +117,21 @@ class Exec(NamedTuple):
         return any(_VARIABLE.search(word) or _LONE.fullmatch(word) for word in self.words)
 
     @property
-    def splits(self) -> bool:
-        """Whether a variable becomes several words."""
-        return ":" not in self.prefixes and any(_LONE.fullmatch(word) for word in self.words)
+    def split(self) -> list[str]:
+        """The names of variables that become several words each."""
+        found = [] if ":" in self.prefixes else map(_LONE.fullmatch, self.words)
+        return [name[1] for name in found if name is not None]
+
+    def with_words(self, values: Mapping[str, str]) -> "Exec":
+        """The line with the words of these variables in place of each that stands alone."""
+        made: list[str] = []
+        for word in self.words:
+            lone = None if ":" in self.prefixes else _LONE.fullmatch(word)
+            if lone is None or lone[1] not in values:
+                made.append(word)
+            else:
+                made += (each.replace("$", "$$") for each in words_of_value(values[lone[1]]))
+        return self._replace(words=tuple(made))
 
 
 def execs(text: str, expand: Callable[[str], str]) -> list[Exec]:

@@ -92,3 +92,8 @@ def test_each_line_is_taken_or_named(
     assert len(says) == len(told)
     for line, start in zip(sorted(says), sorted(told), strict=True):
         assert line.startswith(start)
+
+
+def test_a_semicolon_alone_is_no_program(tmp_path: Path) -> None:
+    _, says = read("ExecStart=;\n", tmp_path)
+    assert says == ["ExecStart = ;: it names no program"]

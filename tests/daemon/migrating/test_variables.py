@@ -40,3 +40,56 @@ def test_an_emperor_behind_variables_is_no_vassal(tmp_path: Path) -> None:
     tmp_path.joinpath(".env").write_text("A=file\n")
     tmp_path.joinpath("Procfile").write_text("web: A=1 uwsgi --emperor /v\n")
     assert written(tmp_path / "Procfile").name == "web.ini.off"
+
+
+PRINTF = "/usr/bin/printf '[%%s]' start"
+
+
+@pytest.mark.parametrize(
+    ("given", "words", "prints"),
+    [
+        pytest.param("'X=a b  c'", "$X", "[a][b][c]", id="blanks"),
+        pytest.param("'X=*'", "$X", "[*]", id="no pattern"),
+        pytest.param("A='a' 'B=\"b b\" c'", "$A $B", "[a][b b][c]", id="quotes"),
+        pytest.param(r'''"X=\"two two\" 'a\\'b c'"''', "$X", "[two two][a'b c]", id="mixed"),
+        pytest.param(r"'X=a\\ b \\$x'", "$X", "[a b][$x]", id="backslashes"),
+        pytest.param("""'X="a'""", "$X", "[a]", id="a quote without an end"),
+        pytest.param("""'X="$Y ${Y}"' Y=1""", "$X", "[$Y ${Y}]", id="not expanded again"),
+        pytest.param("""'X="a b"'""", "${X} x$X", '["a b"][x$X]', id="a part of a word"),
+        pytest.param("""'X="a b"'""", "$X ${X} $X", '[a b]["a b"][a b]', id="both"),
+        pytest.param("""'X=""'""", "$X", "[]", id="an empty word"),
+        pytest.param("X=", "$X", "", id="no word"),
+        pytest.param("""'X="a b"' X=c""", "$X", "[c]", id="the last value"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("key", ["ExecStart", "ExecStartPre"])
+def test_a_variable_becomes_the_words_that_systemd_makes(
+    key: str, given: str, words: str, prints: str, tmp_path: Path
+) -> None:
+    """systemd 252 makes these words of these values."""
+    last = "ExecStart=/bin/true\n" if key == "ExecStartPre" else ""
+    tmp_path.joinpath("app.service").write_text(
+        f"[Service]\nEnvironment={given}\n{key}={PRINTF} {words}\n{last}"
+    )
+    assert printed(written(tmp_path / "app.service")) == f"[start]{prints}"
+
+
+@pytest.mark.parametrize(
+    ("given", "words", "name", "told"),
+    [
+        pytest.param("", "$X", "app.ini", "$X: the shell splits a value at blanks", id="unknown"),
+        pytest.param("X=a", "$X", "app.ini", "$X: the shell splits a value at blanks", id="plain"),
+        pytest.param("'X=\"a\"'", "$X", "app.ini.off", "$X has quotes, and a file", id="quotes"),
+        pytest.param("'X=\"a\"'", "${X}", "app.ini", "", id="a part of a word"),
+    ],
+)
+def test_a_variable_that_a_file_may_have_is_told(
+    given: str, words: str, name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tmp_path.joinpath("app.service").write_text(
+        f"[Service]\nEnvironment={given}\nEnvironmentFile=-/none\nExecStart=/bin/echo {words}\n"
+    )
+    assert written(tmp_path / "app.service").name == name
+    report = capsys.readouterr().err
+    assert told in report
+    assert ("quotes" in report) is bool(told)
