@@ -280,7 +280,10 @@ def _of_prefixes(program: Exec) -> list[str]:
 def _shell(programs: list[Exec]) -> str:
     """A command that runs the programs in turn, the last one in the shell's place."""
     *first, last = programs
-    steps = "".join(f"{each.script}{'; ' if '-' in each.prefixes else ' && '}" for each in first)
+    steps = "".join(
+        f"{{ {each.script} || :; }} && " if "-" in each.prefixes else f"{each.script} && "
+        for each in first
+    )
     # systemd expands no patterns in the words of a value.
     no_patterns = "set -f; " if any(each.split for each in programs) else ""
     return f"sh -c {shlex.quote(f'{no_patterns}{steps}exec {last.script}')}"

@@ -93,3 +93,20 @@ def test_a_variable_that_a_file_may_have_is_told(
     report = capsys.readouterr().err
     assert told in report
     assert ("quotes" in report) is bool(told)
+
+
+@pytest.mark.parametrize(
+    ("lines", "prints"),
+    [
+        pytest.param(["/bin/true", "-/bin/false"], "up\n", id="one may fail"),
+        pytest.param(["-/bin/false", "/bin/true"], "up\n", id="the first may fail"),
+        pytest.param(["/bin/false", "-/bin/false"], "", id="one before it may not"),
+        pytest.param(["-/bin/false", "/bin/false"], "", id="one after it may not"),
+    ],
+)
+def test_a_program_starts_after_those_that_may_not_fail(
+    lines: list[str], prints: str, tmp_path: Path
+) -> None:
+    before = "".join(f"ExecStartPre={line}\n" for line in lines)
+    tmp_path.joinpath("app.service").write_text(f"[Service]\n{before}ExecStart=/bin/echo up\n")
+    assert printed(written(tmp_path / "app.service"), code=0 if prints else 1) == prints
