@@ -15,6 +15,10 @@ _LISTENER: Final = "eventlistener"
 _MOST: Final = 1000  # instances of one program
 _START_PATIENCE: Final = 30  # seconds, the default of --start-patience
 
+_NO_RETRIES: Final = "with restart = no a vassal is not tried again; on-failure tries for ever"
+_STAYS_DOWN: Final = (
+    "an end within startsecs stays down, too; supervisord tries again startretries times"
+)
 # Keys of a program that no setting stands for, and their advice.
 _ADVICE: Final = {
     "priority": "all vassals start at once, --max-starting at a time; let a program wait for what"
@@ -229,6 +233,10 @@ class _Program:
         line = f"{key} = {_line(value)}"
         if key == "command" and self._kind == _FASTCGI:
             _fastcgi_command(vassal, line, _line(value))
+        elif key == "autorestart":
+            _autorestart(vassal, line, _line(value), retries=self._retries())
+        elif key == "startretries" and _true(self._items.get("autorestart", "")) is False:
+            vassal.name_line(line, _NO_RETRIES)
         elif key in _MAPPED:
             _MAPPED[key](vassal, line, _line(value))
         elif key in _ADVICE:
@@ -237,6 +245,10 @@ class _Program:
             _socket(vassal, line, key, value)
         else:
             vassal.name_line(line, "supervisord has no such key")
+
+    def _retries(self) -> bool:
+        """Whether supervisord starts a program again that ended within its ``startsecs``."""
+        return all(_line(self._items.get(key, "1")) != "0" for key in ("startsecs", "startretries"))
 
     def _defaults(self, vassal: Vassal) -> None:
         """Write the defaults of supervisord that are not ours, and settings that need two keys."""
@@ -284,13 +296,17 @@ def _autostart(vassal: Vassal, line: str, value: str) -> None:
         )
 
 
-def _autorestart(vassal: Vassal, line: str, value: str) -> None:
+def _autorestart(vassal: Vassal, line: str, value: str, *, retries: bool) -> None:
+    """``retries`` is whether supervisord starts a program again that ends within ``startsecs``."""
     if value.lower() == "unexpected":
-        vassal.take(line, ("restart", "on-failure"))
+        says = "a success stays down, also within startsecs" if retries else ""
+        vassal.take(line, ("restart", "on-failure"), says=says)
     elif _true(value) is None:
         vassal.name_unfinished(line, "it is none of true, false, unexpected")
+    elif _true(value):
+        vassal.take(line, ("restart", "always"))
     else:
-        vassal.take(line, ("restart", "always" if _true(value) else "no"))
+        vassal.take(line, ("restart", "no"), says=_STAYS_DOWN if retries else "")
 
 
 def _exitcodes(vassal: Vassal, line: str, value: str) -> None:
@@ -406,7 +422,6 @@ _MAPPED: Final[dict[str, Callable[[Vassal, str, str], None]]] = {
     "umask": _setting("umask"),
     "minfds": _minfds,
     "autostart": _autostart,
-    "autorestart": _autorestart,
     "exitcodes": _exitcodes,
     "startsecs": _startsecs,
     "stopsignal": _setting("stop-signal"),
