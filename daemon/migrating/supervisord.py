@@ -16,6 +16,9 @@ _MOST: Final = 1000  # instances of one program
 _START_PATIENCE: Final = 30  # seconds, the default of --start-patience
 
 _NO_RETRIES: Final = "with restart = no a vassal is not tried again; on-failure tries for ever"
+_LATER: Final = "a later line has this key, and counts alone, as for supervisord"
+_NESTED: Final = "an included file includes no other, also for supervisord; name it in the first"
+_NO_PROGRAM: Final = "there is no such program in it"
 _STAYS_DOWN: Final = (
     "an end within startsecs stays down, too; supervisord tries again startretries times"
 )
@@ -77,8 +80,12 @@ def read(path: str, source: str, environ: Mapping[str, str]) -> tuple[Found, lis
     found = Found(source)
     for pattern in config.missing:
         found.name_apart("[include]", f"files = {pattern}", "no file matches it")
+    for value in config.nested:
+        found.name_apart("[include]", f"files = {_line(value)}", _NESTED)
     groups = _groups(config, found)
     for section in config.sections():
+        for key, value in config.former(section):
+            found.name_apart(f"[{section}]", f"{key} = {_line(value)}", _LATER)
         kind, _, name = section.partition(":")
         if kind in (_PROGRAM, _FASTCGI):
             for vassal in _Program(config, section, groups.get(name, "")).instances():
@@ -89,6 +96,9 @@ def read(path: str, source: str, environ: Mapping[str, str]) -> tuple[Found, lis
             found.name_apart(f"[{section}]", "", _SECTION_ADVICE[kind])
         elif kind not in ("supervisord", "include", "group"):
             found.name_apart(f"[{section}]", "", "supervisord has no such section")
+    for key, value in config.items("include").items():
+        if key != "files":
+            found.name_apart("[include]", f"{key} = {_line(value)}", "supervisord has no such key")
     for key, value in config.items("supervisord").items():
         if key not in _OF_DAEMON:
             advice = _DAEMON_ADVICE.get(key, "supervisord has no such key")
@@ -99,14 +109,19 @@ def read(path: str, source: str, environ: Mapping[str, str]) -> tuple[Found, lis
 def _groups(config: Config, found: Found) -> dict[str, str]:
     """The group of each program that is in one."""
     groups = {}
+    programs = set(config.sections())
     for section in config.sections():
         kind, _, group = section.partition(":")
         if kind != "group":
             continue
         for key, value in config.items(section).items():
             if key == "programs":
-                for program in value.split(","):
-                    groups[program.strip()] = group.strip()
+                for program in filter(None, map(str.strip, value.split(","))):
+                    groups[program] = group.strip()
+                    if not programs.intersection(
+                        (f"{_PROGRAM}:{program}", f"{_FASTCGI}:{program}")
+                    ):
+                        found.name_apart(f"[{section}]", f"programs = {program}", _NO_PROGRAM)
             else:
                 advice = _ADVICE.get(key, "supervisord has no such key")
                 found.name_apart(f"[{section}]", f"{key} = {_line(value)}", advice)

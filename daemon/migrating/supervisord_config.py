@@ -15,6 +15,8 @@ from typing import Final
 from .found import Refused
 
 _NAME: Final = re.compile(r"%\((\w+)\)")
+_INCLUDE: Final = "include"
+_NUMBER: Final = "\0"  # behind it is the number of a line
 _KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -30,7 +32,9 @@ class Config:
         self.environ = {f"ENV_{name}": value for name, value in environ.items()}
         self.files = [path]
         self.missing: list[str] = []  # patterns of includes that no file has
-        self._parser = _parser()
+        self.nested: list[str] = []  # includes of included files
+        self._includes: list[tuple[str, str]] = []  # the lines of the file's own
+        self._parser = _Parser(inline_comment_prefixes=(";", "#"), strict=False)
         self._read(path)
         self._include()
 
@@ -39,7 +43,20 @@ class Config:
 
     def items(self, section: str) -> dict[str, str]:
         """The keys of a section, and their values as they are written; empty if it is not there."""
-        return dict(self._parser.items(section)) if self._parser.has_section(section) else {}
+        return dict(self._lines(section))
+
+    def former(self, section: str) -> list[tuple[str, str]]:
+        """The keys with a value of which a later line has another value."""
+        lines = self._includes if section == _INCLUDE else self._lines(section)
+        last = dict(lines)
+        own = lines[len(self._parser.defaults()) :]
+        return [(key, value) for key, value in own if value != last[key]]
+
+    def _lines(self, section: str) -> list[tuple[str, str]]:
+        """The lines of a section in their order, after those of ``[DEFAULT]``."""
+        if not self._parser.has_section(section):
+            return []
+        return [(key.partition(_NUMBER)[0], value) for key, value in self._parser.items(section)]
 
     def _read(self, path: str) -> None:
         try:
@@ -57,7 +74,8 @@ class Config:
 
     def _include(self) -> None:
         """Read the files of ``[include]``. Their own includes are ignored, as by supervisord."""
-        for pattern in self.items("include").get("files", "").split():
+        self._includes = self._lines(_INCLUDE)
+        for pattern in dict(self._includes).get("files", "").split():
             full = os.path.join(self.here, self.expand(pattern, {}))
             found = sorted(glob.glob(full))
             if not found:
@@ -65,6 +83,9 @@ class Config:
             for path in found:
                 self._read(path)
             self.files += found
+        self.nested = [
+            value for key, value in self._lines(_INCLUDE)[len(self._includes) :] if key == "files"
+        ]
 
     def expand(self, value: str, more: Mapping[str, object]) -> str:
         """Expand ``%(name)s`` in a value. Raises NotExpanded."""
@@ -80,8 +101,14 @@ class Config:
             raise NotExpanded("it has a % that begins no %(name)s") from None
 
 
-def _parser() -> configparser.RawConfigParser:
-    return configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
+class _Parser(configparser.RawConfigParser):
+    """Keeps all lines of a key, each with a number behind the key."""
+
+    _count = 0
+
+    def optionxform(self, optionstr: str) -> str:
+        self._count += 1
+        return f"{optionstr.lower()}{_NUMBER}{self._count}"
 
 
 def names(value: str) -> list[str]:
