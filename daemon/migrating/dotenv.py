@@ -34,6 +34,8 @@ def read(text: str) -> DotEnv:
         export, name, value = found[1], found[2], found[3]
         if export:
             made.notes.append((name, "it has export, which foreman itself does not read"))
+        if name in made.variables:
+            made.flaws.append((name, "a later line has this name, and counts alone"))
         made.variables[name] = _value(made, name, value)
     return made
 

@@ -113,6 +113,8 @@ class _Environment:
         port = variables.pop("PORT", None)
         if port is not None and port.isascii() and port.isdigit():
             self.base = int(port)
+        elif port is not None:
+            found.name_apart(".env:", "PORT", f"it is no port, so the first one is {_BASE}")
         for name in [name for name, value in variables.items() if "\n" in value]:
             del variables[name]
             self._flaws.append((name, "a value with a line break; an environment-file has none"))

@@ -18,6 +18,7 @@ _START_PATIENCE: Final = 30  # seconds, the default of --start-patience
 _NO_RETRIES: Final = "with restart = no a vassal is not tried again; on-failure tries for ever"
 _LATER: Final = "a later line has this key, and counts alone, as for supervisord"
 _NESTED: Final = "an included file includes no other, also for supervisord; name it in the first"
+_EACH_ITS_OWN: Final = "each program has its own"
 _NO_PROGRAM: Final = "there is no such program in it"
 _STAYS_DOWN: Final = (
     "an end within startsecs stays down, too; supervisord tries again startretries times"
@@ -96,14 +97,26 @@ def read(path: str, source: str, environ: Mapping[str, str]) -> tuple[Found, lis
             found.name_apart(f"[{section}]", "", _SECTION_ADVICE[kind])
         elif kind not in ("supervisord", "include", "group"):
             found.name_apart(f"[{section}]", "", "supervisord has no such section")
+    _others(config, found)
+    return found, config.files
+
+
+def _others(config: Config, found: Found) -> None:
+    """Name the keys of [include] and of [supervisord] that become no settings."""
     for key, value in config.items("include").items():
         if key != "files":
             found.name_apart("[include]", f"{key} = {_line(value)}", "supervisord has no such key")
+    programs = [
+        config.items(section)
+        for section in config.sections()
+        if section.partition(":")[0] in (_PROGRAM, _FASTCGI)
+    ]
     for key, value in config.items("supervisord").items():
-        if key not in _OF_DAEMON:
+        if key in ("directory", "umask") and all(key in items for items in programs):
+            found.name_apart("[supervisord]", f"{key} = {_line(value)}", _EACH_ITS_OWN)
+        elif key not in _OF_DAEMON:
             advice = _DAEMON_ADVICE.get(key, "supervisord has no such key")
             found.name_apart("[supervisord]", f"{key} = {_line(value)}", advice)
-    return found, config.files
 
 
 def _groups(config: Config, found: Found) -> dict[str, str]:

@@ -110,10 +110,12 @@ class _Service:
 
     def _command(self) -> None:
         starts = self._keys.get((_SERVICE, "ExecStart"), [])
+        before = self._keys.get((_SERVICE, "ExecStartPre"), [])
         if not starts:
             self._vassal.name_unfinished("ExecStart", "there is none")
+            for line in before:
+                self._vassal.name_line(line.text, "it comes before no program")
             return
-        before = self._keys.get((_SERVICE, "ExecStartPre"), [])
         text = "; ".join(line.text for line in (*before, *starts))
         try:
             prepared = [each for line in before for each in execs(line.value, self._unit.expand)]

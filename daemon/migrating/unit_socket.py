@@ -14,8 +14,6 @@ _OTHERS: Final = (
 _NAMED: Final = {
     "FileDescriptorName": "the name of a socket is its address, with - for each colon",
     "Service": "the vassal has the socket itself",
-    "Description": "",
-    "WantedBy": "",
     "BindIPv6Only": "an address without a host is one of IPv4 here",
 }
 
@@ -30,7 +28,7 @@ def take(vassal: Vassal, service: Unit, environ: Mapping[str, str]) -> list[str]
     if not os.path.exists(path):
         return []
     socket = Unit(path, name, environ)
-    owner: dict[str, str] = {}
+    owner: dict[str, tuple[str, str]] = {}
     is_path = False
     for (section, key), found in socket.all().items():
         for line in found:
@@ -44,18 +42,23 @@ def take(vassal: Vassal, service: Unit, environ: Mapping[str, str]) -> list[str]
                 is_path = is_path or value.startswith("/")
                 _address(vassal, label, value)
             elif key in ("SocketUser", "SocketGroup"):
-                owner[key] = value
+                if key in owner:
+                    vassal.name_line(owner[key][0], "a later line has this key, and counts alone")
+                owner[key] = (label, value)
             elif section == "Socket":
                 _other(vassal, label, key, value)
-            elif key not in ("Description", "WantedBy", "Documentation"):
+            elif key in ("Description", "WantedBy", "Documentation"):
+                vassal.take(label)
+            else:
                 vassal.name_line(label, "the daemon opens the socket when the vassal starts first")
     for line in socket.ignored():
         vassal.name_line(f"{name}: {line.text}", line.flaw)
-    if owner.get("SocketUser") is not None:
-        both = ":".join(owner[key] for key in ("SocketUser", "SocketGroup") if key in owner)
-        vassal.take(f"{name}: SocketUser", ("listen-owner", both))
+    labels = "; ".join(label for label, _ in owner.values())
+    if "SocketUser" in owner:
+        both = [owner[key][1] for key in ("SocketUser", "SocketGroup") if key in owner]
+        vassal.take(labels, ("listen-owner", ":".join(both)))
     elif owner:
-        vassal.name_line(f"{name}: SocketGroup", "give listen-owner USER:GROUP")
+        vassal.name_line(labels, "give listen-owner USER:GROUP")
     return socket.files
 
 

@@ -67,3 +67,9 @@ def test_a_dotenv_is_read_as_foreman_does(line: str, value: str, same: bool) -> 
 )
 def test_a_written_value_is_read_here(value: str) -> None:
     assert dotenv.same_here(dotenv.written({"A": value}), {"A": value})
+
+
+def test_a_line_of_a_dotenv_that_does_not_count_is_named() -> None:
+    made = dotenv.read("A=x\nno\nA=y\n")
+    assert made.variables == {"A": "y"}
+    assert [line for line, _ in made.flaws] == ["line 2", "A"]

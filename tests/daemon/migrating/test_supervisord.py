@@ -66,6 +66,11 @@ def test_an_early_end_that_supervisord_tries_again_is_told(
             "[DEFAULT]\numask=027\n[program:a]\ncommand=/a\n", [], id="a default that counts"
         ),
         pytest.param(
+            "[supervisord]\numask=022\n[program:a]\ncommand=/a\numask=027\n",
+            ["[supervisord] umask = 022: each program has its own"],
+            id="a key that each program has",
+        ),
+        pytest.param(
             "[program:a]\ncommand=/a\numask=027\n[include]\nfile=x\n",
             ["[include] file = x: supervisord has no such key"],
             id="a key of include",

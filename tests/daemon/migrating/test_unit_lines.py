@@ -97,3 +97,19 @@ def test_each_line_is_taken_or_named(
 def test_a_semicolon_alone_is_no_program(tmp_path: Path) -> None:
     _, says = read("ExecStart=;\n", tmp_path)
     assert says == ["ExecStart = ;: it names no program"]
+
+
+def test_a_program_before_none_is_named(tmp_path: Path) -> None:
+    _, says = read("ExecStartPre=/srv/a\n", tmp_path)
+    assert says == ["ExecStart: there is none", "ExecStartPre = /srv/a: it comes before no program"]
+
+
+def test_each_line_of_a_socket_is_taken_or_named(tmp_path: Path) -> None:
+    path = tmp_path / "app.socket"
+    path.write_text("[Socket]\nListenStream=@a\nSocketUser=a\nSocketUser=b\nSocketGroup=c\nOdd\n")
+    settings, says = read(START, tmp_path)
+    assert [each for each in settings if "listen" in each] == ["listen = @a", "listen-owner = b:c"]
+    assert sorted(says) == [
+        "app.socket: Odd: it has no =, so systemd ignores it",
+        "app.socket: SocketUser = a: a later line has this key, and counts alone",
+    ]

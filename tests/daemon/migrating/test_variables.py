@@ -36,6 +36,13 @@ def test_variables_before_a_command_win(
     assert printed(config).splitlines() == says.split(" ", 1)
 
 
+def test_a_port_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tmp_path.joinpath(".env").write_text("PORT=http\n")
+    tmp_path.joinpath("Procfile").write_text("web: printenv PORT\n")
+    assert printed(written(tmp_path / "Procfile")) == "5000\n"
+    assert ".env: PORT: not taken: it is no port" in capsys.readouterr().err
+
+
 def test_an_emperor_behind_variables_is_no_vassal(tmp_path: Path) -> None:
     tmp_path.joinpath(".env").write_text("A=file\n")
     tmp_path.joinpath("Procfile").write_text("web: A=1 uwsgi --emperor /v\n")
