@@ -16,6 +16,7 @@ _NO_PROGRAM: Final = re.compile(
     r"(\.|:|source|cd|eval|exec|exit|export|set|trap|ulimit|umask|unset|wait"
     r"|if|while|until|for|case|do|done|then|else|fi|esac|\{|\}|!)(\s|$)"
 )
+_OPEN: Final = re.compile(r"`|\$\{[^}]*$")  # a blank behind these may be within a word
 _LEXEME: Final = re.compile(
     r"""(?P<single>'[^']*') | (?P<double>"(?:[^"\\]|\\.)*") | (?P<escaped>\\.)
     | (?P<redirect>[0-9]*[<>]{1,2}(?:&-|&[0-9])?) | (?P<then>&&|;|\n) | (?P<other>\|\|?|&|[()])
@@ -75,8 +76,26 @@ def _by_shell(line: str, kinds: set[str | None]) -> Command:
         says = "a shell runs it" if last.startswith("exec ") else "a shell runs it and gets signals"
         return Command(f"sh -c {shlex.quote(line)}", says=says)
     blank = " " if before and not before.endswith((" ", "\n")) else ""
-    env = "env " if _ASSIGNMENT.match(last) else ""
+    variables = _variables(last)
+    program = last[len(variables) :]
+    if not program or _NO_PROGRAM.match(program) or _OPEN.search(variables):
+        return Command(f"sh -c {shlex.quote(line)}", says="a shell runs it and gets signals")
     return Command(
-        f"sh -c {shlex.quote(f'{before}{blank}exec {env}{last}')}",
+        f"sh -c {shlex.quote(f'{before}{blank}{variables}exec {program}')}",
         says="a shell runs it, and the program then replaces the shell",
     )
+
+
+def _variables(line: str) -> str:
+    """The assignments that a command begins with, and the blanks behind them.
+
+    The shell splits no value of these. As words of env(1) it would.
+    """
+    at = 0
+    for found in _LEXEME.finditer(f"{line} "):
+        if found["plain"] is None or not found[0].isspace():
+            continue
+        if found.start() > at and not _ASSIGNMENT.match(line[at:]):
+            break
+        at = found.end()
+    return line[:at]

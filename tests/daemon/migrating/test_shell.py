@@ -25,7 +25,15 @@ from emperord.daemon.migrating import dotenv, shell
         pytest.param("a && (b)", "sh -c 'a && (b)'", id="subshell"),
         pytest.param("a || b", "sh -c 'a || b'", id="or"),
         pytest.param("a & b", "sh -c 'a & b'", id="background"),
-        pytest.param("A=$B x", "sh -c 'exec env A=$B x'", id="variable before it"),
+        pytest.param("A=$B x", "sh -c 'A=$B exec x'", id="variable before it"),
+        pytest.param(
+            "A=$B C=d\\ e  x y", "sh -c 'A=$B C=d\\ e  exec x y'", id="variables before it"
+        ),
+        pytest.param("a && A=$B x", "sh -c 'a && A=$B exec x'", id="variable before the last"),
+        pytest.param("A=`b c` x", "sh -c 'A=`b c` x'", id="backticks in a variable"),
+        pytest.param("A=$B eval x", "sh -c 'A=$B eval x'", id="built in behind a variable"),
+        pytest.param("A=${B:-c d} x", "sh -c 'A=${B:-c d} x'", id="a default with a blank"),
+        pytest.param("a && A=$B", "sh -c 'a && A=$B'", id="a variable alone"),
         pytest.param("for a in b; do c; done", "sh -c 'for a in b; do c; done'", id="loop"),
     ],
 )

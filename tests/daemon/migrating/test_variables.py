@@ -18,12 +18,13 @@ def written(source: Path) -> Path:
 @pytest.mark.parametrize(
     ("command", "env", "says"),
     [
-        pytest.param("PORT=8000 A=1 printenv PORT A", None, "8000 1", id="alone"),
-        pytest.param("PORT=8000 A=1 printenv PORT A", "A=file\n", "8000 1", id="over .env"),
-        pytest.param("PORT=8000 A=1 printenv PORT A", "PORT=1\n", "8000 1", id="over its PORT"),
-        pytest.param("A='x  y' printenv PORT A", "PORT=7\nA=f\n", "7 x  y", id="beside PORT"),
-        pytest.param("B=2 printenv A B", "A=file\n", "file 2", id="beside .env"),
+        pytest.param("PORT=8000 A=1 printenv PORT A", None, "8000|1", id="alone"),
+        pytest.param("PORT=8000 A=1 printenv PORT A", "A=file\n", "8000|1", id="over .env"),
+        pytest.param("PORT=8000 A=1 printenv PORT A", "PORT=1\n", "8000|1", id="over its PORT"),
+        pytest.param("A='x  y' printenv PORT A", "PORT=7\nA=f\n", "7|x  y", id="beside PORT"),
+        pytest.param("B=2 printenv A B", "A=file\n", "file|2", id="beside .env"),
         pytest.param("A=1 printenv A 2>&1", "A=file\n", "1", id="in a shell"),
+        pytest.param("A=$B printenv A", "B='x  y'\n", "x  y", id="of one with blanks"),
     ],
 )
 def test_variables_before_a_command_win(
@@ -33,7 +34,7 @@ def test_variables_before_a_command_win(
         tmp_path.joinpath(".env").write_text(env)
     tmp_path.joinpath("Procfile").write_text(f"web: {command}\n")
     config = written(tmp_path / "Procfile")
-    assert printed(config).splitlines() == says.split(" ", 1)
+    assert printed(config).splitlines() == says.split("|")
 
 
 def test_a_port_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
