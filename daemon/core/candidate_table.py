@@ -165,7 +165,7 @@ def _try_again(
     fleet: Fleet, vassal: Vassal, candidate: Candidate, event: Event, actions: Actions
 ) -> None:
     """It has no process, and is not to blame for that: another one is started in its turn."""
-    replacement.drop(fleet, vassal)
+    replacement.drop(fleet, vassal, event)
     if vassal.phase in _LIVES:
         vassal.due = True
     elif vassal.phase == "queued":  # it may have waited for this one
@@ -178,7 +178,7 @@ def _leave(
 ) -> None:
     """It has ended as ordered."""
     _note_end(fleet, vassal, candidate, event, ordered=True)
-    replacement.drop(fleet, vassal)
+    replacement.drop(fleet, vassal, event)
     _after(fleet, vassal, event, actions)
 
 

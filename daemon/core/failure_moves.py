@@ -6,7 +6,7 @@ They do as little as they can, as another error in one of them would leave the v
 from typing import Any
 
 from ...journal.events import Event
-from . import slots, target
+from . import slots, target, trial
 from .fleet import Fleet, Vassal
 from .starts import after_stop
 from .steps import Actions, close_socket, end, enter
@@ -37,6 +37,7 @@ def fail(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 def fail_up(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """It may have a process, which is stopped. It is barred when that has gone."""
     body: Any = event.body
+    trial.note_time(fleet, vassal, event)
     note_failure(fleet, vassal, event, actions)
     if body.gone is not None and body.gone == vassal.attempt:
         after_stop(fleet, vassal, event, actions)

@@ -47,7 +47,7 @@ def let_go(fleet: Fleet, event: Event, actions: Actions) -> None:
     """This journal is a copy: the processes are the original's, and all is started anew."""
     fleet.open = fleet.leaving = False
     for vassal in list(fleet.vassals.values()):
-        replacement.drop(fleet, vassal)
+        replacement.drop(fleet, vassal, event)
         if vassal.attempt is not None:
             with Blame(vassal.name):
                 trial.note_time(fleet, vassal, event)

@@ -21,7 +21,7 @@ import msgspec
 
 from ...journal import quantities
 from ...journal.events import Event, Spec
-from . import slots, target
+from . import slots, target, trial
 from .actions import Action
 from .candidate import Candidate
 from .fleet import UP, Fleet, Good, Vassal
@@ -175,7 +175,7 @@ def retire(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions, reason:
     candidate = vassal.candidate
     assert candidate is not None
     give_slot(fleet, candidate)
-    give_up(vassal)
+    give_up(fleet, vassal, event)
     move(candidate, event, "ending", event.at + seconds(mercy_of(fleet, candidate.running)), reason)
     order(vassal, event, actions, "retire")
 
@@ -191,7 +191,7 @@ def fail(
         _stay(vassal)
     candidate.tries = False  # the kept spec stays
     if gone:
-        drop(fleet, vassal)
+        drop(fleet, vassal, event)
     else:
         retire(fleet, vassal, event, actions, reason)
     if tried:
@@ -219,19 +219,20 @@ def _stay(vassal: Vassal) -> None:
         vassal.good = None if vassal.kept is None else Good(vassal.kept)
 
 
-def drop(fleet: Fleet, vassal: Vassal) -> None:
+def drop(fleet: Fleet, vassal: Vassal, event: Event) -> None:
     """There is no second attempt any more."""
     candidate = vassal.candidate
     if candidate is not None:
         give_slot(fleet, candidate)
-        give_up(vassal)
+        give_up(fleet, vassal, event)
         vassal.candidate = None
 
 
-def give_up(vassal: Vassal) -> None:
-    """Its wanted spec does not depend on the candidate any more."""
+def give_up(fleet: Fleet, vassal: Vassal, event: Event) -> None:
+    """Its wanted spec does not depend on the candidate any more, and is its target."""
     candidate = vassal.candidate
     if candidate is not None and candidate.tries:
+        trial.note_time(fleet, vassal, event)  # of the former one, which it runs
         candidate.tries = False
         if not vassal.is_open:
             vassal.kept = None
@@ -319,7 +320,7 @@ def review(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     if candidate is None:
         return
     if event.kind == "vassal_failed" and getattr(event.body, "gone", None) == candidate.attempt:
-        drop(fleet, vassal)
+        drop(fleet, vassal, event)
         return
     if candidate.is_tried:
         reason = _unwanted(fleet, vassal, candidate, event)

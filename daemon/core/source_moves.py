@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...journal.events import Event, Spec
-from . import listening, replacement, rollback, rollout_moves, slots, target
+from . import listening, replacement, rollback, rollout_moves, slots, target, trial
 from .fleet import Fleet, Vassal
 from .reloads import WAITS, is_anothers, needs_restart, reload_in_turn, way_to_reload
 from .starts import bar_reason, begin, moves_socket
@@ -181,6 +181,7 @@ def drop(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
 
 def dismiss(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """No longer wanted, and up: stopped, then forgotten."""
+    trial.note_time(fleet, vassal, event)  # by the target that it still has
     vassal.wanted = False
     target.cancel(vassal, actions)
     if vassal.phase != "stopping":

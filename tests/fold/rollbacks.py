@@ -84,13 +84,15 @@ class Rollbacks:
         mine = event.vassal == vassal.name
         body: Any = event.body
         if _leaves(event, fleet, before, vassal):
-            self._see_time(event, before)
+            self._see_time(event, before, before)
         if mine and getattr(body, "spec", None) is not None and vassal.spec is body.spec:
             self._changes(event, before)
         elif _takes_place(before, vassal):
             self._takes_place(before, vassal)
         elif mine and getattr(body, "attempt", None) == before.attempt:
             self._says(event, before, vassal)
+        if _ends(before, vassal):
+            self._see_time(event, before, vassal)
         if _has_failed(event, before, vassal):
             self._fails(event, fleet, before, vassal)
         elif _is_back(event, vassal):
@@ -103,8 +105,11 @@ class Rollbacks:
         elif _is_cancelled(before, vassal) and not (mine and event.kind in _ANNOUNCED):
             self._start_again(vassal.name)
 
-    def _see_time(self, event: Event, before: Vassal) -> None:
-        """Its phase may end: it is good if that was long enough."""
+    def _see_time(self, event: Event, before: Vassal, has: Vassal) -> None:
+        """Its phase may end: the target that it ``has`` is good if that was long enough.
+
+        Its source may have given again what it runs. Its phase ends with that as its target.
+        """
         seconds = self._policy.start_patience
         if before.phase == "accepting":
             seconds = self._policy.forgive or seconds
@@ -112,7 +117,7 @@ class Rollbacks:
             return
         good = self._good[before.name]
         if (good is None or not good.wanted) and event.at - before.since >= seconds * _SECOND:
-            self._is_good(before.name, before.running, before.target, is_open=before.is_open)
+            self._is_good(before.name, before.running, has.target, is_open=has.is_open)
 
     def _is_good(self, name: str, ran: Spec | None, target: Spec | None, *, is_open: bool) -> None:
         if ran is not None and ran == target:
@@ -208,8 +213,10 @@ class Rollbacks:
 
 def _leaves(event: Event, fleet: Fleet, before: Vassal, vassal: Vassal) -> bool:
     """Whether its phase ends, or what may be started may become another."""
-    facts = [(each.phase, each.since, each.attempt) for each in (before, vassal)]
-    if facts[0] != facts[1] or vassal.name in fleet.turned:
+    if _ends(before, vassal) or before.target != vassal.target:
+        return True
+    has_turn = vassal.name in fleet.turned and vassal.check != event.seq  # else it is checked first
+    if has_turn or _is_tried_again(event, before, vassal):
         return True
     body: Any = event.body
     if event.kind == "deadline_passed":
@@ -217,6 +224,23 @@ def _leaves(event: Event, fleet: Fleet, before: Vassal, vassal: Vassal) -> bool:
     else:
         due = event.kind in (*_ANNOUNCED, "preflight_passed")
     return bool(due and event.vassal == vassal.name)
+
+
+def _ends(before: Vassal, vassal: Vassal) -> bool:
+    """Whether its phase has ended."""
+    facts = [(each.phase, each.since, each.attempt) for each in (before, vassal)]
+    return facts[0] != facts[1]
+
+
+def _is_tried_again(event: Event, before: Vassal, vassal: Vassal) -> bool:
+    """Whether its wanted spec is tried again: after a refusal, or by another new instance."""
+    refused = before.refused is not None and not before.refused.rolled_back
+    if refused and event.kind == "operator_requested" and vassal.refused is None:
+        return True
+    old, new = before.candidate, vassal.candidate
+    if old is None or new is None or old.attempt == new.attempt:
+        return False
+    return old.tries and new.tries
 
 
 def _takes_place(before: Vassal, vassal: Vassal) -> bool:

@@ -43,6 +43,41 @@ REPLACED = """
     exited a.ini code=0 attempt=1
 """
 
+# Its new instance has not said yet that it is ready, and the old one has run for long enough.
+TRIED = """
+    policy start_patience=30 max_starting=1
+    daemon started
+    daemon ready
+    added a.ini ts=1 command=x inline=yes listen=:80 reload=replace rollback=1
+    spawned a.ini
+    changed a.ini ts=2 inline=yes listen=:80 reload=replace ready-timeout=5m rollback=1
+    at +31s
+"""
+# Both instances that it had have ended.
+ENDED = "exited a.ini code=0 attempt=1; exited a.ini code=0 attempt=2"
+REFUSED = "refused a.ini reason=no"
+PREFLIGHT = """
+    policy start_patience=30
+    daemon started
+    daemon ready
+    added a.ini ts=1 command=x inline=yes
+    spawned a.ini
+    changed a.ini ts=2 command=x inline=yes preflight=check
+    at +31s
+"""
+TURN = """
+    policy start_patience=30 rollout=1
+    daemon started
+    daemon ready
+    added b.ini ts=1
+    accepting b.ini
+    added a.ini ts=1 command=x inline=yes
+    spawned a.ini
+    changed b.ini ts=2
+    changed a.ini ts=2 command=x inline=yes preflight=check
+    at +31s
+"""
+
 
 def followed(text: str) -> Script:
     """A script that the second opinion follows."""
@@ -91,6 +126,14 @@ def test_the_second_opinion_agrees_with_the_golden_scripts(path: Path) -> None:
         ),
         pytest.param(f"at +60s; {DIES}; {TRIES}; {DIES}", False, id="good before it dies"),
         pytest.param(f"{DIES}; {TRIES}; exited a.ini code=26", False, id="exit code 26"),
+        pytest.param(
+            f"{DIES}; {TRIES}; at +59s; error a.ini gone=yes; operator start a.ini; {DIES}",
+            True, id="an error of the daemon, before the time",
+        ),
+        pytest.param(
+            f"{DIES}; {TRIES}; at +60s; error a.ini gone=yes; operator start a.ini; {DIES}",
+            False, id="an error of the daemon, after the time",
+        ),
     ],
 )  # fmt: skip
 def test_what_accepted(story: str, back: bool) -> None:
@@ -104,6 +147,10 @@ def test_what_accepted(story: str, back: bool) -> None:
         pytest.param(f"{PROGRAM}\nat +30s\n{DIES}", False, id="a program, after start-patience"),
         pytest.param(f"{REPLACED}\n{DIES}", True, id="a new instance that took over"),
         pytest.param(f"{REPLACED}\nat +60s\n{DIES}", False, id="a new instance, after the time"),
+        pytest.param(
+            f"{TRIED}\noperator restart a.ini\n{ENDED}\n{DIES}",
+            True, id="restarted while its new instance starts",
+        ),
         pytest.param(
             BEGIN.replace("forgive=60", "forgive=0") + f"at +29s; {DIES}; {TRIES}; {DIES}",
             True, id="without forgiveness, before start-patience",
@@ -134,6 +181,43 @@ def test_an_edit_goes_back_to(story: str, former: str) -> None:
     assert vassal.good is not None
     assert vassal.good.spec is not None
     assert vassal.good.spec.config == former
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        pytest.param("operator restart a.ini", id="an operator restarts it"),
+        pytest.param("failed a.ini fault=interrupted", id="its new instance was not started"),
+        pytest.param("removed a.ini", id="its source removes it"),
+        pytest.param("error a.ini", id="the daemon meets an error"),
+    ],
+)
+def test_what_ran_well_is_good_when_a_change_is_not_tried_any_more(story: str) -> None:
+    """The wanted config is the target from then on, so a later look would be too late."""
+    good = followed(f"{TRIED}\n{story}").fleet.vassals["a.ini"].good
+    assert good is not None
+    assert good.spec is not None
+    assert (good.spec.config, good.untried) == ("c1", False)
+
+
+@pytest.mark.parametrize(
+    ("story", "found"),
+    [
+        pytest.param(f"{PREFLIGHT}\n{REFUSED}\noperator retry a.ini", "c1", id="a retry"),
+        pytest.param(f"{TURN}\naccepting b.ini", "untried", id="checked in its turn"),
+        pytest.param(f"{TURN}\naccepting b.ini\npassed a.ini", "c1", id="passed in its turn"),
+        pytest.param(
+            "policy forgive=60; daemon started; daemon ready; added a.ini ts=1; accepting a.ini;"
+            "at +60s; changed a.ini ts=1",
+            "wanted", id="told again what it runs",
+        ),
+    ],
+)  # fmt: skip
+def test_the_second_opinion_looks_when_the_fold_does(story: str, found: str) -> None:
+    good = followed(story).fleet.vassals["a.ini"].good
+    assert good is not None
+    told = "wanted" if good.spec is None else "untried" if good.untried else good.spec.config
+    assert told == found
 
 
 def test_without_a_limit_no_former_spec_is_kept() -> None:
