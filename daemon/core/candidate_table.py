@@ -183,8 +183,12 @@ def _leave(
 
 
 def _after(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    """There is one attempt again: a reload that waited for that has its turn."""
-    if vassal.candidate is None and vassal.due and vassal.phase in _READY:
+    """There is one attempt again: a reload that waited for that has its turn.
+
+    With a slot it is still loading, and reloads when it gives that back.
+    """
+    waits = vassal.due and not vassal.slot
+    if vassal.candidate is None and waits and vassal.phase in _READY:
         ask_reload(fleet, vassal, event, actions)
 
 
