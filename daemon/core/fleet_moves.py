@@ -73,8 +73,15 @@ def open_up(fleet: Fleet, event: Event, actions: Actions) -> None:
 
 
 def _go_on_replacing(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
-    """A replacement that is due starts an instance, so it has waited for the daemon."""
-    if way_to_reload(vassal) == "replace" and not vassal.slot and vassal.waits_as is None:
+    """A replacement that is due starts an instance, so it has waited for the daemon in no line.
+
+    It may be a restart now, as the socket of its process was lost with the daemon before. That
+    waits for the end of a second instance, if there is one.
+    """
+    if vassal.slot or vassal.waits_as is not None:
+        return
+    restarts = vassal.candidate is None and rules.holds(fleet, rules.SHARES)
+    if way_to_reload(vassal) == "replace" or restarts:
         ask_reload(fleet, vassal, event, actions)
 
 
