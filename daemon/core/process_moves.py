@@ -26,6 +26,7 @@ from .reloads import (
     end_hung_start,
     needs_restart,
     reload,
+    reloads_later,
     restart,
     says_so,
     tells,
@@ -257,7 +258,10 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     elif vassal.phase == "reloading" and would_load_unapproved(vassal):
         arrive(fleet, vassal, event, actions, "not reloaded: the text of its file may not run")
     elif vassal.phase == "reloading":
-        reload(fleet, vassal, event, actions)
+        if reloads_later(vassal) and rules.holds(fleet, rules.IN_TURN):
+            arrive(fleet, vassal, event, actions)
+        else:
+            reload(fleet, vassal, event, actions)
     elif vassal.phase == "starting" and awaits_ready(vassal) and not _cannot_say(vassal):
         return  # the host looks again, or is told
     elif (vassal.slot or vassal.phase == "starting") and not tells(vassal):

@@ -122,7 +122,12 @@ def is_ordered_again(vassal: Vassal) -> bool:
     """Whether a new daemon gives the order to reload again, because it may not have arrived."""
     if vassal.phase != "reloading":
         return False
-    return not says_so(vassal) and not would_load_unapproved(vassal)
+    return not (says_so(vassal) or would_load_unapproved(vassal) or reloads_later(vassal))
+
+
+def reloads_later(vassal: Vassal) -> bool:
+    """Whether a later reload waits for a slot. That loads what this one was to load, and more."""
+    return vassal.due and not vassal.slot
 
 
 def says_so(vassal: Vassal) -> bool:

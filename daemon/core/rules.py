@@ -104,6 +104,11 @@ ANNOUNCED: Final = Change(
     decision="A reload that the program announced itself is not ordered again at an adoption.",
     reason="No order had been given: a program without a handler for its reload signal ended.",
 )
+IN_TURN: Final = Change(
+    since=2,
+    decision="A reload that waits for a slot keeps waiting when a new daemon adopts its vassal.",
+    reason="It was carried out at once, in place of the order before it, above max-starting.",
+)
 
 
 def check(version: int) -> None:

@@ -6,10 +6,13 @@ from emperord.daemon.core import rules
 from emperord.daemon.core.checkpoints import NEWEST, PARTS, PROJECTIONS
 from emperord.daemon.core.fleet import Fleet, Vassal
 from emperord.daemon.core.fold import fold
+from emperord.daemon.core.reloads import is_ordered_again
 from emperord.journal.decoding import decode_body
 from emperord.journal.errors import NewerFormat
 from emperord.journal.events import KINDS, Event, Spec
 from emperord.journal.policy import Policy
+
+from .script import Script
 
 STARTED = KINDS["daemon_started"]
 
@@ -68,3 +71,27 @@ def test_each_field_of_the_fleet_is_in_the_digest_of_checkpoints(
 ) -> None:
     fields = set(struct.__struct_fields__) - PARTS
     assert sorted(listed) == sorted(fields), "a new field needs a new version of the projection"
+
+
+@pytest.mark.parametrize(
+    ("version", "orders"),
+    [
+        pytest.param(1, ["=> stop a.ini #1"], id="1: at once, above max-starting"),
+        pytest.param(2, [], id="2: in its turn"),
+    ],
+)
+def test_a_reload_that_waits_for_a_slot_when_its_vassal_is_adopted(
+    version: int, orders: list[str]
+) -> None:
+    """A reload without a slot is under way meanwhile."""
+    script = Script(rules=version)
+    story = (
+        "policy max_starting=1; daemon started; daemon ready; added a.ini ts=1 command=x;"
+        "spawned a.ini; changed a.ini ts=2 command=x; added b.ini ts=1;"
+        "changed a.ini ts=3 command=x reload=restart; daemon started"
+    )
+    for line in story.split(";"):
+        script.feed(line)
+    assert not is_ordered_again(script.fleet.vassals["a.ini"])  # the host would wait for that
+    printed = script.feed("adopted a.ini")
+    assert [line for line in printed if line.startswith("=>")] == orders
