@@ -117,8 +117,8 @@ def distrust(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions, reaso
     It counts as refused, so an operator's start has it checked first. Its text is not recorded.
     """
     cancel(vassal, actions)
-    if rules.holds(fleet, rules.PREFLIGHT) and runs_file(vassal.spec):
-        vassal.bound = NOT_RECORDED
+    if rules.holds(fleet, rules.PREFLIGHT):
+        vassal.bound = NOT_RECORDED if runs_file(vassal.spec) else ""
     if has_preflight(fleet, vassal.spec):
         refuse(vassal, event, reason)
 

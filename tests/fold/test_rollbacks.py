@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from emperord.daemon.core.target import unkept_text
 
 from .rollbacks import Rollbacks
-from .script import Script
+from .script import Script, play
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("r*.txt"))
 BEGIN = """
@@ -225,6 +226,17 @@ def test_without_a_limit_no_former_spec_is_kept() -> None:
     good = script.fleet.vassals["a.ini"].good
     assert good is not None
     assert good.spec is None
+
+
+@pytest.mark.parametrize(
+    ("program", "warns"),
+    [pytest.param("", True, id="uWSGI"), pytest.param("command=x", False, id="a command")],
+)
+def test_a_text_that_an_error_kept_from_the_record(program: str, warns: bool) -> None:
+    """The daemon has met an error about the file of a uWSGI before, too."""
+    errors = [f"error a.ini ts={ts} from=a rollback=1" for ts in (1, 2)]
+    fleet = play(f"daemon started; daemon ready; {errors[0]}; {errors[1]} {program}").fleet
+    assert (unkept_text(fleet.vassals["a.ini"], fleet.policy) is not None) == warns
 
 
 def _is_back(text: str) -> bool:
