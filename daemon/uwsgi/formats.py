@@ -94,10 +94,11 @@ def _simple_yaml(text: str, section: str) -> Iterator[Line]:
                 return
             inside = stripped.partition(":")[0] == section and ":" in stripped
         elif inside:
-            found = re.match(r"(.*?):[ \t](.*)", stripped) if stripped[0] not in "-[{" else None
-            if found is None:
+            pair = bare.lstrip(_BLANK)  # blanks at its end may follow a colon: an empty value
+            key, colon, value = pair.partition(": " if ": " in pair else ":\t")
+            if not colon or pair[0] in "-[{":
                 return
-            yield Line(number, found[1].rstrip(_BLANK), found[2].strip(_BLANK))
+            yield Line(number, key.rstrip(_BLANK), value.strip(_BLANK))
 
 
 def json_(file: str, text: str, section: str) -> Iterator[Line]:

@@ -116,6 +116,9 @@ CASES: dict[str, Mapping[str, str]] = {
         "a.yaml": "uwsgi:\n  at: @(b)\n  c: [\n  d: 'x\n  - e\n  f: 1\n",
         "b": "B",
     },
+    "yaml-with-empty-values": {
+        "a.yaml": "uwsgi:\n\ta: \n  b:\t\n  c:\td: e\n  f: g\n  h:\n  i: j\n"
+    },
     "json": {
         "a.json": '{"no": {"a": 7},\n "uwsgi": {"a": true, "b": [1, "x"], "c": null, "d": 1.5,\n'
         '"a": 3, "e": {"f": 1}, "f": "v", "g": false, "h": []}, "z": {"uwsgi": 2}}'
