@@ -1,9 +1,8 @@
 """The part of a config that is ours: ``[emperor]`` in .ini, a top-level ``emperor`` elsewhere.
 
-uWSGI ignores it, so one file can hold both. It is found as uWSGI would find it. A line scanner as
-forgiving as uWSGI's own reads .ini, since configparser would refuse many a config that runs. Other
-formats have their parsers. Placeholders (``%n``, ``$(VAR)``) are not expanded. A config that cannot
-be parsed has no such section; uWSGI complains of it better than we could.
+uWSGI ignores it, so one file can hold both. ``sections.py`` finds it. Placeholders (``%n``,
+``$(VAR)``) are not expanded. A section that cannot be read is a flaw, as an unknown key is. A flaw
+bars the vassal, because without its section it could run as another user, or unchecked.
 
 | key | |
 |---|---|
@@ -29,10 +28,7 @@ import re
 import shlex
 import signal
 import unicodedata
-from collections.abc import Callable, Iterable
 from typing import Any, Final
-
-import msgspec
 
 from ..journal import quantities
 from . import (
@@ -44,19 +40,18 @@ from . import (
     readiness,
     replacing,
     rollback,
+    sections,
     shell_words,
     world,
 )
+from .sections import Flaw, brief
 
 LONGEST_COMMAND: Final = 32 << 10  # characters
 LONGEST_VALUE: Final = 4 << 10  # characters of any other setting
 MOST: Final = 1000  # settings of one config, repeated ones included
-LARGEST_YAML: Final = 128 << 10  # bytes; 1 MiB of flow mappings takes 3 s to parse
 LIMITS: Final = ("nofile", "nproc", "as")
+MARK: Final = "[emperor] "  # begins each flaw
 _REMEMBERED: Final = 256  # texts of signals
-# As a key at the beginning of a line, or in a flow mapping.
-_SECTION_IN_YAML: Final = re.compile(rb"""(?:^|[{,?]\s?)["']?emperor["']?[ \t]?:""", re.MULTILINE)
-_NULLS: Final = ("", "~", "null", "Null", "NULL")  # how YAML writes that there is nothing
 # Settings that are one of a few words; the first is the default.
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "reload": ("auto", "signal", "restart", "replace", "none"),
@@ -73,7 +68,6 @@ _INSTANCE: Final = re.compile(r"[\w.:+-]+", re.ASCII)
 _ADD_UP: Final = ("environment", "environment-file", "listen")  # the values of several lines
 
 Settings = dict[str, str]
-Pairs = Iterable[tuple[str, Any]]
 
 
 def read(name: str, content: bytes, *, whole: bool = True) -> tuple[Settings, str | None]:
@@ -82,17 +76,12 @@ def read(name: str, content: bytes, *, whole: bool = True) -> tuple[Settings, st
     The flaw is one printable line that names the key; with a flaw there are no settings. Settings
     that are not the ``whole`` ones of a vassal may lack those that they have to go with.
     """
-    if b"emperor" not in content:
-        return {}, None
-    parse = _FORMATS.get(name[name.rfind(".") :])
-    if parse is None:
-        return {}, None
     settings: Settings = {}
     instance = names.instance(name)
     try:
-        for number, (key, value) in enumerate(parse(content)):
+        for number, (key, value) in enumerate(sections.pairs(name, content)):
             if number == MOST:
-                raise _Flaw(f"has more than {MOST} settings")
+                raise Flaw(f"has more than {MOST} settings")
             text = _checked(key, value, instance)
             if key in _ADD_UP and key in settings:
                 text = f"{settings[key]} {text}"
@@ -100,10 +89,10 @@ def read(name: str, content: bytes, *, whole: bool = True) -> tuple[Settings, st
             settings[key] = text
         if whole:
             _check_together(settings)
-    except _Flaw as flaw:
-        return {}, f"[emperor] {flaw}"
+    except Flaw as flaw:
+        return {}, f"{MARK}{flaw}"
     except Exception as error:
-        return {}, f"[emperor] {internal_error.log_and_describe(names.shown(name), error)}"
+        return {}, f"{MARK}{internal_error.log_and_describe(names.shown(name), error)}"
     return settings, None
 
 
@@ -124,63 +113,55 @@ def amount(text: str) -> int | None:
     return number if number and number < 1 << 63 else None
 
 
-class _Flaw(Exception):
-    pass
-
-
-def _brief(text: str) -> str:
-    return names.shown(text if len(text) <= 40 else f"{text[:40]}…")
-
-
 def _checked(key: str, value: Any, instance: str) -> str:
-    """The value as text, or _Flaw if this key cannot have it."""
+    """The value as text, or Flaw if this key cannot have it."""
     if key not in KEYS:
-        raise _Flaw(f"{_brief(key)}: no such setting, there are {', '.join(KEYS)}")
+        raise Flaw(f"{brief(key)}: no such setting, there are {', '.join(KEYS)}")
     text = _text(key, value)
     if instance and "%i" in text:
         text = _with_instance(key, text, instance)
     if not text:
-        raise _Flaw(f"{key}: has no value")
+        raise Flaw(f"{key}: has no value")
     _check_length(key, len(text))
     if any(
         unicodedata.category(character) in ("Cc", "Cs") for character in text if character != "\t"
     ):
-        raise _Flaw(f"{key}: has a control character or is not UTF-8")
+        raise Flaw(f"{key}: has a control character or is not UTF-8")
     if key == "command":
         _check_command(text)
     elif key in CHOICES:
         if text not in CHOICES[key]:
-            raise _Flaw(f"{key}: {_brief(text)} is none of {', '.join(CHOICES[key])}")
+            raise Flaw(f"{key}: {brief(text)} is none of {', '.join(CHOICES[key])}")
     elif key == "success-exit-codes":
         _check_codes(key, text)
     elif key in LIMITS:
         counts = key != "as"
         if amount(text) is None or (counts and not text.isdigit()):
             write = "a whole number" if counts else quantities.SIZES
-            raise _Flaw(f"{key}: {_brief(text)} is no such limit; write {write}")
+            raise Flaw(f"{key}: {brief(text)} is no such limit; write {write}")
     elif key in world.KEYS:
         if (flaw := world.flaw(key, text)) is not None:
-            raise _Flaw(f"{key}: {flaw}")
+            raise Flaw(f"{key}: {flaw}")
     elif key in preflight.KEYS:
         if (flaw := preflight.flaw(key, text)) is not None:
-            raise _Flaw(f"{key}: {_brief(text)} {flaw}")
+            raise Flaw(f"{key}: {brief(text)} {flaw}")
     elif key in rollback.KEYS:
         if (flaw := rollback.flaw(text)) is not None:
-            raise _Flaw(f"{key}: {_brief(text)} {flaw}")
+            raise Flaw(f"{key}: {brief(text)} {flaw}")
     elif key in replacing.KEYS:
         if (flaw := replacing.flaw(text)) is not None:
-            raise _Flaw(f"{key}: {_brief(text)} {flaw}")
+            raise Flaw(f"{key}: {brief(text)} {flaw}")
     elif key in readiness.KEYS:
         if (flaw := readiness.flaw(key, text)) is not None:
-            raise _Flaw(f"{key}: {_brief(text)} {flaw}")
+            raise Flaw(f"{key}: {brief(text)} {flaw}")
     elif key in health.KEYS:
         if (flaw := health.flaw(key, text)) is not None:
-            raise _Flaw(f"{key}: {_brief(text)} {flaw}")
+            raise Flaw(f"{key}: {brief(text)} {flaw}")
     elif key in listening.KEYS:
         if (flaw := listening.flaw(key, text)) is not None:
-            raise _Flaw(f"{key}: {flaw}")
+            raise Flaw(f"{key}: {flaw}")
     elif signal_number(text) is None:
-        raise _Flaw(f"{key}: no signal is called {_brief(text)}")
+        raise Flaw(f"{key}: no signal is called {brief(text)}")
     return text
 
 
@@ -188,40 +169,40 @@ def _with_instance(key: str, text: str, instance: str) -> str:
     """The text with ``%i`` replaced by the instance of its name; ``%%i`` stands for ``%i``."""
     text, count = re.subn("(?<!%)%i", instance, text)
     if count and not _INSTANCE.fullmatch(instance):
-        raise _Flaw(f"{key}: %i is {_brief(instance)}; it may have letters, digits and . : + _ -")
+        raise Flaw(f"{key}: %i is {brief(instance)}; it may have letters, digits and . : + _ -")
     return text.replace("%%i", "%i")
 
 
 def _check_together(settings: Settings) -> None:
-    """Raise _Flaw for a setting that another one has to go with."""
+    """Raise Flaw for a setting that another one has to go with."""
     if "directory" in settings and "command" not in settings:
-        raise _Flaw("directory: is for a command; write chdir in [uwsgi] for uWSGI")
+        raise Flaw("directory: is for a command; write chdir in [uwsgi] for uWSGI")
     if "ready" in settings and "command" not in settings:
-        raise _Flaw("ready: is for a command; uWSGI says by itself when it accepts")
+        raise Flaw("ready: is for a command; uWSGI says by itself when it accepts")
     replaces = settings.get("reload") == replacing.REPLACE
     if "ready-timeout" in settings and "ready" not in settings and not replaces:
-        raise _Flaw("ready-timeout: needs ready as well")
+        raise Flaw("ready-timeout: needs ready as well")
     if "health" not in settings:
         for key in health.KEYS:
             if key in settings:
-                raise _Flaw(f"{key}: needs health as well")
+                raise Flaw(f"{key}: needs health as well")
     if "listen" not in settings:
         for key in listening.KEYS:
             if key in settings:
-                raise _Flaw(f"{key}: needs listen as well")
+                raise Flaw(f"{key}: needs listen as well")
     else:
         _check_sum(settings["listen"])
     if "group" in settings and "user" not in settings:
-        raise _Flaw("group: needs user as well")
+        raise Flaw("group: needs user as well")
     for check in (preflight.flaw_of_all, replacing.flaw_of_all):
         if (flaw := check(settings)) is not None:
-            raise _Flaw(flaw)
+            raise Flaw(flaw)
 
 
 def _check_sum(listen: str) -> None:
-    """Raise _Flaw for the addresses of several lines that do not go together."""
+    """Raise Flaw for the addresses of several lines that do not go together."""
     if (flaw := listening.flaw("listen", listen)) is not None:
-        raise _Flaw(f"listen: {flaw}")
+        raise Flaw(f"listen: {flaw}")
 
 
 def _text(key: str, value: Any) -> str:
@@ -233,107 +214,32 @@ def _text(key: str, value: Any) -> str:
         # Python refuses to write out a number of thousands of digits, so it is not written out.
         _check_length(key, sum(len(word) + 1 if isinstance(word, str) else 1 for word in value))
         return shlex.join(_number(key, word) if isinstance(word, int) else word for word in value)
-    raise _Flaw(f"{key}: has no value" if value is None else f"{key}: must be text")
+    raise Flaw(f"{key}: has no value" if value is None else f"{key}: must be text")
 
 
 def _number(key: str, value: int) -> str:
     if value.bit_length() > 64:
-        raise _Flaw(f"{key}: has a number of more than 64 bits")
+        raise Flaw(f"{key}: has a number of more than 64 bits")
     return str(value)
 
 
 def _check_length(key: str, length: int) -> None:
-    """Raise _Flaw for a value that is too long to be looked at."""
+    """Raise Flaw for a value that is too long to be looked at."""
     most = LONGEST_COMMAND if key == "command" else LONGEST_VALUE
     if length > most:
-        raise _Flaw(f"{key}: has {length} characters, {most} are allowed")
+        raise Flaw(f"{key}: has {length} characters, {most} are allowed")
 
 
 def _check_command(text: str) -> None:
     try:
         words = shell_words.split(text)
     except ValueError as error:
-        raise _Flaw(f"command: cannot be split into words: {error}") from None
+        raise Flaw(f"command: cannot be split into words: {error}") from None
     if not words or not words[0]:
-        raise _Flaw("command: names no program")
+        raise Flaw("command: names no program")
 
 
 def _check_codes(key: str, text: str) -> None:
     for code in text.replace(",", " ").split():
         if not re.fullmatch(r"0|[1-9][0-9]{0,2}", code, re.ASCII) or int(code) > 255:
-            raise _Flaw(f"{key}: {_brief(code)} is no exit code; write numbers from 0 to 255")
-
-
-def _ini(content: bytes) -> Pairs:
-    section = b""
-    for line in content.split(b"\n"):
-        stripped = line.strip()
-        if stripped.startswith(b"["):
-            section = stripped[1:-1]  # as uWSGI: whatever the last character is
-        elif section == b"emperor" and stripped and stripped[0] not in b";#":
-            key, _, value = stripped.partition(b"=")
-            yield (
-                key.strip().decode("utf-8", "surrogateescape"),
-                value.strip().decode("utf-8", "surrogateescape"),
-            )
-
-
-def _yaml(content: bytes) -> Pairs:
-    if len(content) > LARGEST_YAML:
-        if _SECTION_IN_YAML.search(content) is None:
-            return ()
-        raise _Flaw(f"is in a YAML config of {len(content)} bytes, {LARGEST_YAML} are allowed")
-    import yaml  # slow to import, and most configs are not YAML
-
-    # Scalars stay as they are written. A config could make the constructors of numbers, times and
-    # the like compute for minutes, or fail in unexpected ways.
-    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-    try:
-        document = yaml.load(content, loader)  # it makes text, lists and mappings, nothing else
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return ()
-    return _mapping(document, _NULLS)
-
-
-def _json(content: bytes) -> Pairs:
-    try:
-        document = msgspec.json.decode(content)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return ()
-    return _mapping(document)
-
-
-def _mapping(document: Any, nothing: tuple[str, ...] = ()) -> Pairs:
-    section = document.get("emperor") if isinstance(document, dict) else None
-    if section is None or section in nothing:
-        return ()
-    if not isinstance(section, dict):
-        raise _Flaw("must be a mapping of settings")
-    return [(str(key), value) for key, value in section.items()]
-
-
-def _xml(content: bytes) -> Pairs:
-    # expat itself limits entity expansion, and nothing external is ever fetched.
-    from xml.etree import ElementTree as ET
-
-    try:
-        root = ET.fromstring(content)
-    except (ET.ParseError, ValueError, LookupError):
-        return ()
-    for element in (root, *root):
-        # <emperor> with plain text in it is uWSGI's option of that name, not ours.
-        if element.tag == "emperor" and len(element):
-            return [
-                (child.tag, child.text or "") for child in element if isinstance(child.tag, str)
-            ]
-    return ()
-
-
-_FORMATS: Final[dict[str, Callable[[bytes], Pairs]]] = {
-    ".ini": _ini,
-    ".yml": _yaml,
-    ".yaml": _yaml,
-    ".json": _json,
-    ".js": _json,
-    ".xml": _xml,
-}
+            raise Flaw(f"{key}: {brief(code)} is no exit code; write numbers from 0 to 255")

@@ -104,6 +104,25 @@ def test_a_config_that_has_no_copy_for_a_preflight_is_told(
     assert "(warning: its text has %d, which means another thing in a copy" in said[1]
 
 
+def test_a_section_that_cannot_be_read_is_told(make_daemon: MakeDaemon, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("emperor:\n  command: sleep 7: x\n")
+    (tmp_path / "b.yaml").write_text("emperor:\n  command: sleep 7\nuwsgi:\n  chdir: %d\n")
+    (tmp_path / "c.ini").write_text("[emperor] ; ours\ncommand = sleep 7\n")
+    code, said = checked(make_daemon(monitors=[str(tmp_path)]))
+    assert code == 1
+    assert [line[2:] for line in said[1:]] == [
+        (
+            "a.yaml: barred: [emperor] cannot be read: line 2: mapping values are not allowed in"
+            " this context; quote the value on that line, and indent with blanks only"
+        ),
+        "b.yaml: sleep 7",
+        (
+            "c.ini: barred: [emperor] line 1: [emperor] ; ours is not the name of this section;"
+            " write [emperor] and nothing else on the line"
+        ),
+    ]
+
+
 # Sources that are away
 
 REFUSED = "Connection refused"

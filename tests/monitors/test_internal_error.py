@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emperord.monitors import rows, settings
+from emperord.monitors import rows, sections, settings
 from emperord.monitors.config_file import ConfigFiles
 from emperord.monitors.contract import Listing
 from emperord.monitors.files.file_state import Unreadable
@@ -20,7 +20,7 @@ OPTIONS = MonitorOptions()
 
 
 def test_a_section_that_cannot_be_read_bars_its_vassal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(settings._FORMATS, ".ini", broken)
+    monkeypatch.setitem(sections.FORMATS, ".ini", broken)
     found, flaw = settings.read("a.ini", b"[emperor]\ncommand = x\n")
     assert found == {}
     assert flaw is not None

@@ -38,7 +38,6 @@ FOUND = {
         COMMAND,
     ),
     "ini, uWSGI's option": ("a.ini", "[uwsgi]\nemperor = /etc/vassals", {}),
-    "ini, another section": ("a.ini", "[emperor2]\nx=y\n[Emperor]\nx=y", {}),
     "ini, empty": ("a.ini", "[emperor]\n", {}),
     "yml": (
         "a.yml",
@@ -57,12 +56,8 @@ FOUND = {
     ),
     "yaml, empty": ("a.yaml", "emperor:\n", {}),
     "yaml, uWSGI's option": ("a.yaml", "uwsgi:\n  emperor: /etc/vassals\n", {}),
-    "yaml, cannot be parsed": ("a.yaml", "emperor: [\n", {}),
     "yaml, null": ("a.yaml", "emperor: ~\n", {}),
     "yaml, a name for two": ("a.yaml", "x: &x {command: run}\nemperor: *x", COMMAND),
-    "yaml, endless": ("a.yaml", "emperor: &x {command: *x}", {}),
-    "yaml, very deep": ("a.yaml", "emperor: " + "[" * 100_000, {}),
-    "yaml, not UTF-8": ("a.yaml", "emperor: \udcff", {}),
     "yaml, a list": ("a.yaml", "- emperor\n", {}),
     "ini, how it is reloaded and restarted": (
         "a.ini",
@@ -82,9 +77,6 @@ FOUND = {
         COMMAND | {"stop-signal": "9"},
     ),
     "json, null": ("a.json", '{"emperor": null}', {}),
-    "json, cannot be parsed": ("a.json", '{"emperor": {', {}),
-    "json, very deep": ("a.json", '{"emperor":' + "[" * 100_000, {}),
-    "json, not UTF-8": ("a.json", '{"emperor": "\udcff"}', {}),
     "xml": ("a.xml", "<emperor><command>run</command></emperor>", COMMAND),
     "xml, beside uwsgi": (
         "a.xml",
@@ -92,7 +84,6 @@ FOUND = {
         COMMAND,
     ),
     "xml, uWSGI's option": ("a.xml", "<uwsgi><emperor>/etc/vassals</emperor></uwsgi>", {}),
-    "xml, cannot be parsed": ("a.xml", "<emperor>", {}),
     "xml, an unknown encoding": ("a.xml", '<?xml version="1.0" encoding="emperor"?><a/>', {}),
     "limits": (
         "a.yml",
@@ -280,7 +271,26 @@ LONG = {
         '{"emperor": {"command": ["a"%s]}}' % (', "a"' * 200_000),
         "32768 are allowed",
     ),
-    "json, digits": ("a.json", '{"emperor": {"nofile": %s}}' % ("9" * MEGABYTE), None),
+    "json, digits": ("a.json", '{"emperor": {"nofile": %s}}' % ("9" * MEGABYTE), "cannot be read"),
+    "yaml, a section in what is none": (
+        "a.yaml",
+        "emperor: [" + "[a: b]," * 18_000 + "]\nz: %d\n",
+        "must be a mapping",
+    ),
+    "yaml, blanks in what is none": ("a.yaml", "{" + " " * 130_000 + "emperor:", "cannot be read"),
+    "yaml, many signs in what is none": ("a.yaml", "{emperor:" * 14_000, "cannot be read"),
+    "ini, brackets": ("a.ini", "[" * MEGABYTE + "\n[Emperor]", "not the name"),
+    "ini, blanks": ("a.ini", "[" + "[ " * (MEGABYTE // 2) + "\n[Emperor]", "not the name"),
+    "json, blanks in what is none": (
+        "a.json",
+        '"emperor' + " " * MEGABYTE + '"emperor": {',
+        "cannot be read",
+    ),
+    "xml, blanks in what is none": (
+        "a.xml",
+        "<emperor " + " " * MEGABYTE + "<emperor><a>",
+        "cannot be read",
+    ),
     "xml, a command": (
         "a.xml",
         f"<uwsgi><emperor><command>{'a' * MEGABYTE}</command></emperor></uwsgi>",
@@ -290,13 +300,13 @@ LONG = {
 
 
 @pytest.mark.parametrize(("name", "text", "flaw"), LONG.values(), ids=LONG)
-def test_a_long_text_is_not_parsed(name: str, text: str, flaw: str | None) -> None:
+def test_a_long_text_is_not_parsed(name: str, text: str, flaw: str) -> None:
     """One file of a tenant's must not keep the changes of all others waiting."""
     before = time.process_time()
     found, said = settings.read(name, text.encode())
     assert time.process_time() - before < 0.5
     assert found == {}
-    assert said is None if flaw is None else flaw in (said or "")
+    assert flaw in (said or "")
 
 
 def test_a_long_command_is_allowed_up_to_its_limit() -> None:

@@ -51,6 +51,30 @@ def test_a_vassal_runs_as_its_user(roots: TyrantDaemon) -> None:
     roots.stop()
 
 
+OURS = f"emperor:\n  command: sleep 1000\n  user: {ALICE}\n  group: {ALICES}\n"
+NO_YAML = {
+    "%d": OURS + "uwsgi:\n  chdir: %d\n",
+    "a colon": OURS + "uwsgi:\n  env: TITLE=shop: the good one\n",
+    "Latin-1": "# caf\udce9\n" + OURS,
+    "two documents": "uwsgi:\n  master: true\n---\n" + OURS,
+}
+
+
+@pytest.mark.parametrize("text", NO_YAML.values(), ids=NO_YAML)
+def test_a_config_that_only_uwsgi_reads_runs_as_its_user(roots: TyrantDaemon, text: str) -> None:
+    path = roots.put("a.yaml", OURS, 0, 0)
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    roots.start()
+    roots.phase("a.yaml", "ready")
+    pid = roots.pid_of("a.yaml")
+    roots.until(partial(executes, pid, "sleep"), "it is executed")
+    assert status_of(pid)["Uid"] == [str(ALICE)] * 4
+    path.write_text("emperor:\n\tuser: nobody\n" + text.partition(OURS)[2])
+    assert "[emperor] cannot be read: line 2: " in (roots.phase("a.yaml", "barred").reason or "")
+    assert len(roots.events("spawned", "a.yaml")) == 1
+    roots.stop()
+
+
 def test_an_account_has_its_groups_and_home(
     roots: TyrantDaemon, account: pwd.struct_passwd
 ) -> None:

@@ -1,0 +1,224 @@
+"""Where the [emperor] section of a config is, and that none is lost to a parser that refuses."""
+
+import pytest
+from emperord.monitors import settings
+
+USER = {"user": "nobody", "group": "nogroup"}
+OURS = "emperor:\n  user: nobody\n  group: nogroup\n"
+PERCENT = "uwsgi:\n  chdir: %d\n"  # no YAML, and everyday uWSGI
+SCANNED = "line {}: found character that cannot start any token"
+MAPPED = "line {}: mapping values are not allowed in this context"
+QUOTE = "; quote the value on that line, and indent with blanks only"
+ENCODE = "; save the file as UTF-8 without control characters"
+
+# Texts that are no YAML, with a section whose lines are certain.
+KEPT = {
+    "%d behind it": OURS + PERCENT,
+    "%d before it": PERCENT + OURS,
+    "a colon in a value": OURS + "uwsgi:\n  env: TITLE=shop: the good one\n",
+    "a quote that stays open": OURS + "uwsgi:\n  env: 'x\n",
+    "a quote that stays open before it": "uwsgi:\n  env: 'x\n" + OURS,
+    "Latin-1 in a comment": "# caf\udce9\n" + OURS + "uwsgi:\n",
+    "a control character in a comment": "# \x01\n" + OURS,
+    "a comment behind it": OURS + "# caf\udce9\n  # \x01\n\n" + PERCENT,
+    "a second document": PERCENT.replace("%d", "/") + "---\n" + OURS,
+    "a first document": "---  # ours\n" + OURS + "---\nuwsgi:\n  master: true\n...\n",
+    "tabs": OURS + "uwsgi:\n\tchdir: /\n",
+    "CRLF": (OURS + PERCENT).replace("\n", "\r\n"),
+    "a byte order mark": "\ufeff" + OURS + PERCENT,
+    "quoted keys": OURS.replace("emperor", '"emperor"') + PERCENT.replace("uwsgi", "'uwsgi'"),
+    "a blank before the colon": OURS.replace("emperor:", "emperor :") + PERCENT,
+    "on one line": "emperor: {user: nobody, group: nogroup}\n" + PERCENT,
+    "a comment in it": "emperor: # ours\n# who\n\n  user: nobody\n  group: nogroup\n" + PERCENT,
+    "a comment that names it": "# {emperor: x}\n" + OURS + PERCENT,
+    "uWSGI's option": PERCENT + "  emperor: /etc/vassals\n" + OURS,
+}
+
+
+@pytest.mark.parametrize("text", KEPT.values(), ids=KEPT)
+def test_a_section_in_what_is_no_yaml_counts(text: str) -> None:
+    content = text.encode("utf-8", "surrogateescape")
+    assert settings.read("a.yml", content) == (USER, None)
+
+
+def test_its_values_are_those_of_yaml() -> None:
+    section = (
+        "emperor:\n  command: [run, a b]\n  umask: '077'\n  environment: >\n    A=1\n    B=2\n"
+    )
+    alone = settings.read("a.yml", section.encode())
+    assert alone == ({"command": "run 'a b'", "umask": "077", "environment": "A=1 B=2"}, None)
+    assert settings.read("a.yml", (PERCENT + section).encode()) == alone
+
+
+BARRED = {
+    "a colon in its value": (
+        PERCENT + "emperor:\n  command: sleep 7: x\n",
+        MAPPED.format(4) + QUOTE,
+    ),
+    "%d in it": ("emperor:\n  directory: %d\n", SCANNED.format(2) + QUOTE),
+    "a tab in it": ("emperor:\n\tuser: nobody\n", SCANNED.format(2) + QUOTE),
+    "Latin-1 in it": (
+        "emperor:\n  # \udce9\n  user: nobody\n",
+        "line 2: invalid trailing UTF-8 octet" + ENCODE,
+    ),
+    "a name of the text beside it": (
+        "x: &x {user: nobody}\nemperor: *x\n" + PERCENT,
+        "line 2: found undefined alias" + QUOTE,
+    ),
+    "two of them": (OURS + OURS + PERCENT, SCANNED.format(8) + QUOTE),
+    "a brace that ends below it": (
+        "emperor: {\n  user: nobody\n}\n" + PERCENT,
+        SCANNED.format(5) + QUOTE,
+    ),
+    "in braces": ("{\n  emperor: {user: nobody},\n  uwsgi: {chdir: %d}\n}\n", SCANNED.format(3)),
+    "in quotes in braces": (
+        '{"uwsgi": {"chdir": %d},\n  "emperor": {"user": "nobody"}}\n',
+        SCANNED.format(1),
+    ),
+    "a list at the margin": ("emperor:\n- user\n" + PERCENT, SCANNED.format(4)),
+    "all of it is indented": (
+        " emperor:\n   user: nobody\n uwsgi:\n   chdir: %d\n",
+        SCANNED.format(4),
+    ),
+    "capital letters": ("EMPEROR:\n  user: nobody\n" + PERCENT, SCANNED.format(4)),
+    "an open bracket": ("emperor: [\n", "line 2: did not find expected node content"),
+    "endless": ("emperor: &x {command: *x}", "line 1: found unconstructable recursive node"),
+    "very deep": ("emperor: " + "[" * 100_000, "line 1: "),
+    "not UTF-8": ("emperor: \udcff", "line 1: invalid leading UTF-8 octet" + ENCODE),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), BARRED.values(), ids=BARRED)
+def test_one_that_cannot_be_read_bars_the_vassal(text: str, reason: str) -> None:
+    found, flaw = settings.read("a.yml", text.encode("utf-8", "surrogateescape"))
+    assert found == {}
+    assert (flaw or "").startswith(f"[emperor] cannot be read: {reason}")
+
+
+UNSIGNED = {
+    "uWSGI's option": ("a.yml", "uwsgi:\n  emperor: /etc/vassals\n  chdir: %d\n"),
+    "a value": ("a.yml", PERCENT + "  env: A=emperor\n"),
+    "another key": ("a.yml", PERCENT + "emperors:\n  a: b\n"),
+    "a comment": ("a.yml", "# emperor: gone\n" + PERCENT),
+    "json, uWSGI's option": ("a.json", '{"uwsgi": {"emperor": "/etc/vassals"'),
+    "json, uWSGI's options": ("a.json", '{"uwsgi": {"emperor": ["/etc/vassals"'),
+    "json, very deep": ("a.json", '{"emperor":' + "[" * 100_000),
+    "xml, uWSGI's option": ("a.xml", "<uwsgi><emperor> /etc/vassals</emperor>"),
+    "xml, another element": ("a.xml", "<uwsgi><emperor-cap><a>"),
+    "ini, another section": ("a.ini", "[emperor2]\nx=y\n[-emperor]\nx=y\n[emperor:a]\nx=y"),
+    "ini, a byte order mark": ("a.ini", "\ufeff; emperor\n[uwsgi]\nemperor = /etc/vassals\n"),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), UNSIGNED.values(), ids=UNSIGNED)
+def test_what_has_no_sign_of_a_section_is_left_to_uwsgi(name: str, text: str) -> None:
+    assert settings.read(name, text.encode()) == ({}, None)
+
+
+HEADERS = {
+    "a comment": "[emperor] ; ours",
+    "a comment at once": "[emperor]#ours",
+    "capital letters": "[Emperor]",
+    "blanks": "[ emperor ]",
+    "a blank that is not seen": "[emperor\u200b]",
+    "no bracket": "[emperor",
+    "two brackets": "[[emperor]]",
+    "quotes": '["emperor"]',
+    "a NUL": "[emperor]\0",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_a_header_that_nearly_matches_bars_the_vassal(header: str) -> None:
+    found, flaw = settings.read("a.ini", f"[uwsgi]\n{header}\nuser = nobody\n".encode())
+    assert found == {}
+    assert flaw is not None
+    assert flaw.startswith("[emperor] line 2: [")
+    assert flaw.endswith(
+        "is not the name of this section; write [emperor] and nothing else on the line"
+    )
+
+
+def test_a_byte_order_mark_before_the_header_bars_the_vassal() -> None:
+    _, flaw = settings.read("a.ini", "\ufeff[emperor]\nuser = nobody\n".encode())
+    assert flaw == (
+        "[emperor] line 1: \\ufeff[emperor] is not the name of this section; write [emperor] and"
+        " nothing else on the line, without a byte order mark"
+    )
+    content = "\ufeff[uwsgi]\n[emperor]\nuser = nobody\n".encode()
+    assert settings.read("a.ini", content) == ({"user": "nobody"}, None)
+
+
+NOT_THE_NAME = "is not the name of this section; write"
+ELEMENT = f"{NOT_THE_NAME} <emperor> without a namespace"
+JAPANESE = "<?xml version='1.0' encoding='shift_jis'?>"
+UNREAD = {
+    "yaml, capital letters": ("a.yml", "Emperor: {user: x}", f"Emperor {NOT_THE_NAME} emperor"),
+    "json, capital letters": ("a.json", '{"EMPEROR": {}}', f"EMPEROR {NOT_THE_NAME} emperor"),
+    "json, blanks": ("a.json", '{"emperor ": {}}', f"emperor  {NOT_THE_NAME} emperor"),
+    "json, cut": (
+        "a.json",
+        '{"emperor": {',
+        "cannot be read: Input data was truncated; correct the JSON",
+    ),
+    "json, a comment": (
+        "a.json",
+        '{\n"uwsgi": {}, // ours\n"emperor": {}}',
+        (
+            "cannot be read: line 2: JSON is malformed: object keys must be strings (byte 15);"
+            " correct the JSON"
+        ),
+    ),
+    "json, not UTF-8": (
+        "a.json",
+        '{"emperor": {"user":\n"\udcff"}}',
+        "cannot be read: line 2: it is not UTF-8; correct the JSON",
+    ),
+    "json, a byte order mark": (
+        "a.json",
+        '\ufeff{"emperor": {}}',
+        "cannot be read: line 1: it has a byte order mark; correct the JSON",
+    ),
+    "xml, cut": (
+        "a.xml",
+        "<emperor>",
+        "cannot be read: no element found: line 1, column 9; correct the XML, or save it as UTF-8",
+    ),
+    "xml, an encoding that libxml2 reads": (
+        "a.xml",
+        JAPANESE + "<x><emperor><user>x</user></emperor></x>",
+        (
+            "cannot be read: multi-byte encodings are not supported; correct the XML, or save it as"
+            " UTF-8"
+        ),
+    ),
+    "xml, a namespace": (
+        "a.xml",
+        "<x xmlns='y'><emperor><user>x</user></emperor></x>",
+        f"{{y}}emperor {ELEMENT}",
+    ),
+    "xml, capital letters": ("a.xml", "<Emperor><user>x</user></Emperor>", f"Emperor {ELEMENT}"),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "reason"), UNREAD.values(), ids=UNREAD)
+def test_other_formats_lose_no_section_either(name: str, text: str, reason: str) -> None:
+    content = text.encode("utf-8", "surrogateescape")
+    assert settings.read(name, content) == ({}, f"[emperor] {reason}")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("a.xml", "<x><emperor><user>nobody</user></emperor></x>", id="xml"),
+        pytest.param("a.yml", "emperor: {user: nobody}\n", id="yaml"),
+    ],
+)
+def test_utf_16_is_read_as_its_parser_reads_it(name: str, text: str) -> None:
+    assert settings.read(name, text.encode("utf-16")) == ({"user": "nobody"}, None)
+
+
+def test_utf_16_that_is_no_yaml_is_not_read_apart() -> None:
+    found, flaw = settings.read("a.yml", (OURS + PERCENT).encode("utf-16"))
+    assert found == {}
+    assert flaw == f"[emperor] cannot be read: {SCANNED.format(5)}{QUOTE}"
