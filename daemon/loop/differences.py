@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 
 from ...journal.events import Spec
+from ...monitors.defaults import without_defaults
+from ...monitors.settings import MARK
 
 
 def difference(old: Spec, new: Spec) -> str:
@@ -16,6 +18,21 @@ def difference(old: Spec, new: Spec) -> str:
         ("settings", (old.settings, old.bar), (new.settings, new.bar)),
     )
     return ",".join(word for word, was, is_ in pairs if was != is_)
+
+
+def read_otherwise(old: Spec, new: Spec) -> str | None:
+    """How the same text is read now, where another version of the daemon read it; None if alike.
+
+    The specs differ in nothing but their settings. Settings of ``--vassal-defaults`` do not count,
+    and neither does a bar that no text is to blame for.
+    """
+    if new.config is None or old.bar is not None:
+        return None
+    if new.bar is not None:
+        return new.bar if new.bar.startswith(MARK) else None
+    was, is_ = without_defaults(old).settings, without_defaults(new).settings
+    keys = sorted(key for key in was | is_ if was.get(key) != is_.get(key))
+    return f"{MARK}{', '.join(keys)}" if keys else None
 
 
 def _owners(old: Spec, new: Spec) -> str:

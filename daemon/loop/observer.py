@@ -9,6 +9,7 @@ is the fold's. Its memory only keeps the record from repeating itself.
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from typing import Final
 
 import msgspec
 
@@ -20,10 +21,12 @@ from ..core.fleet import Fleet, Vassal
 from ..host.emperor_protocol import LONGEST_CONFIG
 from .announcer import Announcer
 from .deferred import Deferred, Source
-from .differences import difference
+from .differences import difference, read_otherwise
 from .listings import Listings
 from .own_errors import OwnErrors
 from .rejections import Rejections, Said
+
+_RUNS: Final = ("starting", "ready", "accepting", "reloading")  # phases
 
 
 class Observer:
@@ -202,6 +205,8 @@ class Observer:
                 reason = "its config changed but its ts did not; give it another ts"
                 self._announcer.hold_back(url, name, seen)
                 self._reject(url, name, reason, drafts, before)
+            elif change == "settings" and (why := _held_reading(vassal, spec)) is not None:
+                self._reject(url, name, why, drafts, before)
             elif change:
                 self._announce(fleet, source, name, seen, change, drafts, "vassal_changed")
             else:
@@ -273,6 +278,20 @@ class Observer:
             if owner not in (None, url):
                 reason = f"told to destroy it, but it belongs to {owner}"
             self._rejections.reject(url, seen.name, reason, drafts)
+
+
+def _held_reading(vassal: Vassal, spec: Spec) -> str | None:
+    """Why a vassal that runs keeps its settings, though its text is read otherwise; None if not.
+
+    An upgrade ends no vassal. Its next start is another matter: it could be root's.
+    """
+    now = read_otherwise(vassal.spec, spec) if vassal.phase in _RUNS else None
+    if now is None:
+        return None
+    return (
+        f"this version reads the same config otherwise ({now}); it runs on as before until it ends,"
+        " or its config or ts changes"
+    )
 
 
 def orphans(fleet: Fleet) -> list[Draft]:
