@@ -22,7 +22,7 @@ from ..host import altered
 # The values of ``what``, in the order in which they are told.
 KINDS: Final = (
     "estranged", "paused", "keeper died", "linked", "lost log",
-    "no witness", "no archive", "no service", "clock", "own log", "logs shared",
+    "no witness", "no archive", "no service", "clock", "own log", "logs shared", "logs full",
     "unreachable", "doubted", "over budget", "barred", "held back", "refused", "rolled back",
     "throttled", "crashing", "hanging", "unhealthy", "not listening",
     "text altered", "log renamed", "flooding", "unknown process",
@@ -163,7 +163,9 @@ def _of_daemon(daemon: Daemon) -> Iterator[dict[str, Any]]:
     if (clock := daemon.clock_trouble()) is not None:
         yield _entry("clock", *clock)
     for what, reason in daemon.log_troubles().items():
-        yield _entry(what, None, reason)
+        # Logs are beside the journal, unless they have their own directory.
+        if not (what == "logs full" and daemon.paused is not None):
+            yield _entry(what, None, reason)
 
 
 def _of_monitors(daemon: Daemon) -> Iterator[dict[str, Any]]:

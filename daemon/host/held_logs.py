@@ -15,6 +15,7 @@ from typing import Final
 
 from ...monitors.names import shown
 from . import failures
+from .older_parts import cut_text
 from .user_threads import NoAnswer, UserThreads
 from .vassal_log import LogDirectory
 from .vassal_tasks import VassalTasks
@@ -52,6 +53,8 @@ class HeldLogs:
             await self._threads.run(owner, logs.bound_held, path)
         except (NoAnswer, FileNotFoundError):
             pass
+        except OSError as error:
+            log.warning("%s: it %s", shown(os.path.basename(path)), cut_text(error))
         except Exception as error:
             name = shown(os.path.basename(path))
             log.warning("%s: it cannot be cut: %s", name, failures.describe(error))

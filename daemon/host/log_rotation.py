@@ -3,6 +3,9 @@
 The vassal has its log open for append, and goes on at the new end. So there is no pipe between them
 that could break, and no signal that the vassal must understand. Lines that it writes between the
 copy and the cut are lost. The older parts are ``NAME.log.1`` and so on (``older_parts.py``).
+
+A log shrinks even if its end cannot be copied, as on a full disk. Then the daemon reads the end
+first, cuts the log, and writes the end to the room that this made.
 """
 
 import contextlib
@@ -16,7 +19,7 @@ from typing import BinaryIO, Final
 
 from ...journal.locked_files import LockedFiles, refuse
 from . import older_parts
-from .older_parts import PATIENT, UNHELD, keep_end
+from .older_parts import PATIENT, UNHELD, LinesLost, keep_end, keep_read, read_end
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -37,7 +40,8 @@ class LogRotation:
         """Cut a log if it is over the limit; True if it was.
 
         Raises OSError: BlockingIOError if its owner has a lease on it, unless ``flags`` are
-        ``PATIENT``. With those it waits for the end of the lease, 45 s at most.
+        ``PATIENT``. With those it waits for the end of the lease, 45 s at most. LinesLost if it was
+        cut, and less was kept than should be.
         """
         try:
             status = os.stat(path)
@@ -45,16 +49,52 @@ class LogRotation:
             return False
         if not older_parts.is_over(status, self._limit):
             return False
-        with open(self._locked.open(path, flags | os.O_RDWR), "rb+") as log, self._one_by_one:
+        opened = self._locked.open(path, flags | os.O_RDWR | os.O_APPEND)
+        with open(opened, "rb+") as log, self._one_by_one:
             status = os.fstat(log.fileno())
             if not (_is_at(status, path) and older_parts.is_over(status, self._limit)):
                 return False
-            try:
-                self._keep_part(log, path, status.st_size)
-            finally:
-                # On a full disk above all, the log must shrink.
-                os.truncate(log.fileno(), 0)
+            self._cut(log, path, status.st_size)
         return True
+
+    def _cut(self, log: BinaryIO, path: str, size: int) -> None:
+        """Truncate a log whose end is kept, if there is any way to keep it. Raises as ``bound``."""
+        wanted = min(size, 2 * self._limit) if self._keep else 0
+        end, failed = b"", None
+        try:
+            self._keep_part(log, path, size)
+        except OSError as error:
+            end, failed = read_end(log, size, wanted), error
+        finally:
+            # On a full disk above all, the log must shrink.
+            os.truncate(log.fileno(), 0)
+        if failed is None:
+            return
+        kept = self._keep_read(log, path, end) if end else 0
+        if not wanted:
+            raise failed
+        if kept < wanted:
+            raise LinesLost(path, failed, size - kept) from failed
+
+    def _keep_read(self, log: BinaryIO, path: str, end: bytes) -> int:
+        """Have an end that was read as the newest part; how many bytes of it are kept.
+
+        If there can be no part, as much as fits goes back to the log. It then follows the lines
+        that the vassal has written since the cut.
+        """
+        new = f"{path}.1.new"
+        try:
+            keep_read(log, new, end)
+            self._move_up(path)
+            os.rename(new, f"{path}.1")
+            return len(end)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(new)
+            try:
+                return os.write(log.fileno(), end[-(self._limit // 2) :])
+            except OSError:
+                return 0
 
     def _keep_part(self, log: BinaryIO, path: str, size: int) -> None:
         """Have the log's end as the newest part; the others move up.
@@ -118,7 +158,7 @@ class LogRotation:
 
     def replace(self, path: str, flags: int = UNHELD) -> None:
         """Put a copy of the end of an older part in its place. Raises OSError, as ``bound``."""
-        with open(self._locked.open(path, flags | os.O_RDONLY), "rb") as part, self._one_by_one:
+        with open(self._locked.open(path, flags | os.O_RDWR), "rb+") as part, self._one_by_one:
             if _is_at(os.fstat(part.fileno()), path):
                 older_parts.replace(part, path, 2 * self._limit)
 
@@ -142,7 +182,8 @@ class LogRotation:
                 with contextlib.suppress(FileNotFoundError):
                     held[path] = os.lstat(path).st_uid
             except OSError as error:
-                failed = error
+                if not isinstance(failed, LinesLost):  # the other errors are met again
+                    failed = error
         return held, failed
 
     def bound_held(self, path: str) -> None:

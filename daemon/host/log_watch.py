@@ -17,6 +17,7 @@ import trio
 from . import threads
 from .directory_changes import DirectoryChanges
 from .held_logs import HeldLogs
+from .older_parts import cut_text
 from .process import Process
 from .process_table import ProcessTable
 from .vassal_log import LOGROTATE, REMOVED, LogDirectory
@@ -68,7 +69,8 @@ class LogWatch:
     async def _look(self, logs: LogDirectory) -> bool:
         """Look at all logs; whether all is well, as far as a change of the directory tells.
 
-        It is not where another daemon may leave the directory, or a log could not be cut.
+        It is not where another daemon may leave the directory, a log could not be cut, or there may
+        be room again.
         """
         held: dict[str, int] = {}
         problem: OSError | None
@@ -78,14 +80,16 @@ class LogWatch:
             held, problem = await threads.run_sync(logs.bound_others)
         except OSError as unreadable:
             problem = unreadable
+        if await threads.run_sync(logs.room.look):
+            log.warning("%s", logs.room.text)
         if problem is not None:
-            log.warning("logs of other users cannot be cut: %s", problem)
+            log.warning("a log of another user %s", cut_text(problem))
         seen = await threads.run_sync(_look_at, logs, list(self._processes))
         held = {**seen.held, **held}
         self._held.cut(logs, held)
         for process, error in seen.failed:
             self._tasks.fail(process.name, "look after its log", error)
-        return seen.cut and not (problem or held or seen.failed or logs.others)
+        return seen.cut and not (problem or held or seen.failed or logs.others or logs.room.full)
 
 
 class _Seen(NamedTuple):
@@ -121,7 +125,7 @@ def _look_at(logs: LogDirectory, processes: list[Process]) -> _Seen:
             continue
         except OSError as error:
             cut = False
-            log.warning("%s: its log cannot be cut: %s", process.name, error)
+            log.warning("%s: its log %s", process.name, cut_text(error))
             continue
         except Exception as error:
             failed.append((process, error))

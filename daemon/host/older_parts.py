@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import stat
+from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 # The owner of a log may have a lease on it (fcntl(2)): open(2) without O_NONBLOCK waits for 45 s.
@@ -19,7 +20,26 @@ UNHELD: Final = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 PATIENT: Final = os.O_CLOEXEC | os.O_NOFOLLOW
 _PART: Final = re.compile(r".*\.log\.([1-9][0-9]{0,2}|1000)", re.DOTALL)
 _MARGIN: Final = 1 << 20  # bytes
+_IN_MEMORY: Final = 1 << 20  # bytes of a log
 _ALLOWED: Final = 0o640  # of a part; its owner is the daemon
+
+
+class LinesLost(OSError):
+    """The file at ``path`` had to shrink, and less of it was kept than should be.
+
+    ``error`` is the reason, and ``lost`` the number of bytes at its beginning that are gone.
+    """
+
+    def __init__(self, path: str, error: OSError, lost: int) -> None:
+        super().__init__(error.errno, error.strerror, path)
+        self.lost = lost
+
+
+def cut_text(error: OSError) -> str:
+    """The words after a log's name if its cut failed, or lost what it should keep."""
+    if isinstance(error, LinesLost):
+        return f"was cut, and its first {error.lost} bytes could not be kept: {error}"
+    return f"cannot be cut: {error}"
 
 
 def keep_end(log: BinaryIO, end: str, size: int, most: int) -> None:
@@ -27,35 +47,76 @@ def keep_end(log: BinaryIO, end: str, size: int, most: int) -> None:
 
     Not all of it: a log can have any size, of which nothing need ever have been written.
     """
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(end)  # its owner may have been another user, who has it open still
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with open(os.open(end, flags, 0o600), "wb") as older:
+    with _begun(log, end) as part:
         at = max(0, size - most)
-        while at < size and (sent := os.sendfile(older.fileno(), log.fileno(), at, size - at)):
+        while at < size and (sent := os.sendfile(part, log.fileno(), at, size - at)):
             at += sent
+
+
+def read_end(log: BinaryIO, size: int, most: int) -> bytes:
+    """The end of a log, ``most`` bytes, and no more than fit in memory; empty if it is unreadable.
+
+    With that in memory a log can be cut first, which makes the room for its end.
+    """
+    most = min(most, _IN_MEMORY)
+    try:
+        return os.pread(log.fileno(), most, max(0, size - most))
+    except OSError:
+        return b""
+
+
+def keep_read(log: BinaryIO, end: str, content: bytes) -> None:
+    """Make the same file as ``keep_end`` of an end that was read."""
+    with _begun(log, end) as part:
+        at = 0
+        while at < len(content):
+            at += os.write(part, content[at:])
+
+
+@contextlib.contextmanager
+def _begun(log: BinaryIO, path: str) -> Iterator[int]:
+    """A new part of a log, open to be written to. Once written, the log's group may read it."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # its owner may have been another user, who has it open still
+    part = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        yield part
         status = os.fstat(log.fileno())
         if status.st_uid != os.geteuid():
-            os.fchown(older.fileno(), -1, status.st_gid)
-        os.fchmod(older.fileno(), stat.S_IMODE(status.st_mode) & _ALLOWED | 0o600)
+            os.fchown(part, -1, status.st_gid)
+        os.fchmod(part, stat.S_IMODE(status.st_mode) & _ALLOWED | 0o600)
+    finally:
+        os.close(part)
 
 
 def replace(part: BinaryIO, path: str, most: int) -> None:
-    """Put a copy of the end of an open file in its place; the copy is the daemon's.
+    """Put a copy of the end of a file in its place; it is open to be read and written to.
 
-    Raises OSError.
+    The copy is the daemon's. Raises OSError: LinesLost if the file is gone, and less was kept.
     """
     new = f"{path}.new"
     size = os.fstat(part.fileno()).st_size
     try:
         keep_end(part, new, size, most)
         os.rename(new, path)
-    except BaseException:
-        # On a full disk above all, it must not grow on.
+        return
+    except OSError as error:
+        failed = error
+    # On a full disk above all, it must not grow on.
+    with contextlib.suppress(OSError):
+        os.unlink(new)
+    end = read_end(part, size, most)
+    os.unlink(path)
+    os.truncate(part.fileno(), 0)  # a removed file that is open keeps its room
+    try:
+        keep_read(part, new, end)
+        os.rename(new, path)
+    except OSError:
         with contextlib.suppress(OSError):
             os.unlink(new)
-        os.unlink(path)
-        raise
+        end = b""
+    if len(end) < min(size, most):
+        raise LinesLost(path, failed, size - len(end)) from failed
 
 
 def is_part(path: str) -> bool:

@@ -41,10 +41,11 @@ class Reports:
         return None if process is None or process.notify is None else process.notify.status or None
 
     def log_troubles(self) -> dict[str, str]:
-        """Trouble with the directory of logs: a heading, and the reason."""
-        if self._logs is None or not self._logs.others:
+        """Troubles with the directory of logs: a heading, and the reason."""
+        if self._logs is None:
             return {}
-        return {"logs shared": self._logs.sharing}
+        shared = {"logs shared": self._logs.sharing} if self._logs.others else {}
+        return shared | ({"logs full": self._logs.room.text} if self._logs.room.full else {})
 
     def floods(self) -> dict[str, str]:
         """Vassals that send more than the daemon reads, and a text about each."""

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from ...journal.locked_files import NO_JOURNAL, LockedFiles
 from . import older_parts
+from .log_room import LogRoom
 from .log_rotation import LogRotation
 from .older_parts import UNHELD
 
@@ -98,6 +99,7 @@ class LogDirectory:
         self._of_others = False  # logs can be other users'
         self._lock: int | None = None
         self.others = False  # another daemon keeps its logs here
+        self.room = LogRoom(path)
         reason = None
         try:
             self._made = not os.path.lexists(path)
@@ -306,7 +308,8 @@ class LogDirectory:
     def bound(self, vassal: str) -> bool:
         """Cut the log if it is over the limit; unless none is kept, its end stays as ``.1``.
 
-        Lines that are written between the copy of that end and the cut are lost.
+        Lines that are written between the copy of that end and the cut are lost. Raises OSError:
+        LinesLost if it was cut, and less of its end was kept.
         """
         return self._rotation.bound(self.path(vassal))
 
@@ -321,7 +324,7 @@ class LogDirectory:
         """Keep all files of other users here within bounds, whether their vassals run or not.
 
         The result has the paths that their owners hold by a lease, and the owners' uids. And it has
-        the last error of the other paths, if there was one. Raises OSError if nothing is done.
+        an error of the other paths, LinesLost before others. Raises OSError if nothing is done.
         """
         if not self._of_others:
             return {}, None

@@ -276,6 +276,21 @@ def test_rejections_that_are_not_recorded_want_attention() -> None:
     assert found["reason"].startswith("7 rejections are not recorded")
 
 
+@pytest.mark.parametrize(
+    ("paused", "told"),
+    [
+        pytest.param(None, ["logs shared", "logs full"], id="records"),
+        pytest.param("No space left on device", ["paused", "logs shared"], id="paused"),
+    ],
+)
+def test_logs_without_room_want_attention(paused: str | None, told: list[str]) -> None:
+    script = Watched()
+    script.feed("daemon started")
+    troubles = {"logs full": "it is full", "logs shared": "there are two"}
+    daemon = Daemon(script.fleet, script.recent, paused, troubles=troubles)
+    assert [each["what"] for each in attention(daemon, script.now)] == told
+
+
 def test_a_renamed_log_wants_attention() -> None:
     script = Watched()
     for line in UP:
