@@ -103,7 +103,7 @@ class Adopter:
         adoption.find_cgroup(process, self._cgroups, self._identity())
         if self._logs is not None:
             with contextlib.suppress(OSError):  # no more than last lines depend on it
-                process.log_start = self._logs.size(process.name)
+                process.log_start = self._logs.end_of(process.name)
                 process.log_file = self._logs.written_by(process.pid, process.name)
         return True
 

@@ -19,6 +19,7 @@ from typing import BinaryIO, Final
 
 from ...journal.locked_files import LockedFiles, refuse
 from . import older_parts
+from .log_cuts import LogCuts
 from .older_parts import PATIENT, UNHELD, LinesLost, keep_end, keep_read, read_end
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -31,6 +32,7 @@ class LogRotation:
     """
 
     def __init__(self, limit: int, keep: int, locked: LockedFiles) -> None:
+        self.cuts = LogCuts(locked)
         self._limit = limit
         self._keep = keep
         self._locked = locked
@@ -60,14 +62,15 @@ class LogRotation:
     def _cut(self, log: BinaryIO, path: str, size: int) -> None:
         """Truncate a log whose end is kept, if there is any way to keep it. Raises as ``bound``."""
         wanted = min(size, 2 * self._limit) if self._keep else 0
-        end, failed = b"", None
+        end, part, failed = b"", None, None
         try:
             self._keep_part(log, path, size)
+            part = f"{path}.1" if self._keep else None
         except OSError as error:
             end, failed = read_end(log, size, wanted), error
         finally:
             # On a full disk above all, the log must shrink.
-            os.truncate(log.fileno(), 0)
+            self.cuts.truncate(log, part)
         if failed is None:
             return
         kept = self._keep_read(log, path, end) if end else 0
@@ -87,12 +90,13 @@ class LogRotation:
             keep_read(log, new, end)
             self._move_up(path)
             os.rename(new, f"{path}.1")
+            self.cuts.kept(log, f"{path}.1")
             return len(end)
         except OSError:
             with contextlib.suppress(OSError):
                 os.unlink(new)
             try:
-                return os.write(log.fileno(), end[-(self._limit // 2) :])
+                return self.cuts.put_back(log, end[-(self._limit // 2) :])
             except OSError:
                 return 0
 

@@ -9,11 +9,11 @@ from ...journal.events import Spec
 from ..core.fleet import Vassal
 from ..keeper.link import Identity, KeeperLink
 from . import command, descriptors
+from .log_cuts import LogFile
 from .notify_socket import NotifySocket
 from .orders import Orders
 from .read_limit import ReadLimit
 from .unjournaled import UnjournaledProcess
-from .vassal_log import LogFile
 
 
 class Process:
@@ -73,7 +73,7 @@ class Process:
         self.reloads = 0  # reloads that this daemon has sent
         self.reload_signalled_at = -math.inf  # trio's time of its last reload signal
         # Its log.
-        self.log_start = 0  # the size of the log at its start
+        self.log_start = 0  # the place in the log, as log_cuts.py has it, at its start
         self.log_file: LogFile | None = None  # the file that is its output, if that is known
         self.log_renamed: str | None = None  # the path of that file, if it is not the log's path
 

@@ -44,7 +44,7 @@ from .process import Process, kept_name
 from .reap import kill_group
 from .users import User
 from .uwsgi_choice import Choice
-from .vassal_log import LogFile, NoLog
+from .vassal_log import NoLog
 
 _Begun = TypeVar("_Begun", bound=Child)
 
@@ -147,7 +147,7 @@ class Starter:
         owner = None if user is None else (user.uid, user.gid)
         out = self._logs.open(vassal.name, owner) if self._logs is not None else None
         try:
-            log = None if out is None else os.fstat(out)
+            log = None if out is None or self._logs is None else self._logs.end(out)
             pairs.open(with_config=spec.path is None)
             # Before there is a child: its sockets must not close, whenever this daemon dies.
             self._keeper.keep(name, pairs.our_fds, unjournaled.about(mark, spec))
@@ -174,7 +174,7 @@ class Starter:
                 )
             child.process = process = attach(vassal, child)
             if log is not None:
-                process.log_file, process.log_start = LogFile.of(log), log.st_size
+                process.log_file, process.log_start = log
             process.tell_keeper(self._keeper, pid=process.pid, start=process.started)
             pairs.close_theirs()
         except BaseException:

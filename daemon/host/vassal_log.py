@@ -18,11 +18,12 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final
 from urllib.parse import quote
 
 from ...journal.locked_files import NO_JOURNAL, LockedFiles
 from . import older_parts
+from .log_cuts import LogFile
 from .log_room import LogRoom
 from .log_rotation import LogRotation
 from .older_parts import UNHELD
@@ -36,18 +37,6 @@ REMOVED: Final = "a removed file"
 ELSEWHERE: Final = "a file that was moved away or removed"
 _LAST_BYTES: Final = 2048
 _LONGEST_NAME: Final = 200
-
-
-class LogFile(NamedTuple):
-    """Which file a log is, whatever its name is now."""
-
-    device: int
-    inode: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Self:
-        """The file that has this status."""
-        return cls(status.st_dev, status.st_ino)
 
 
 def log_name(vassal: str) -> str:
@@ -231,9 +220,14 @@ class LogDirectory:
         self.close()  # the lock was that of the removed directory
         log.warning("%s: the directory of logs was removed; it is made anew", self._path)
 
-    def size(self, vassal: str) -> int:
+    def end(self, descriptor: int) -> tuple[LogFile, int]:
+        """Which file an open log is, and the place of its end, as ``last_lines`` takes it."""
+        return self._rotation.cuts.end(descriptor)
+
+    def end_of(self, vassal: str) -> int:
+        """The place of the end of a vassal's log. Raises OSError."""
         try:
-            return os.stat(self.path(vassal)).st_size
+            return self._rotation.cuts.end(self.path(vassal))[1]
         except FileNotFoundError:
             return 0
 
@@ -274,9 +268,10 @@ class LogDirectory:
         return ELSEWHERE
 
     def last_lines(self, vassal: str, since: int, file: LogFile | None = None) -> str:
-        """The last lines written after offset ``since``; empty if there are none.
+        """The last lines written after the place ``since``; empty if there are none.
 
-        They are read from this ``file``, if it is in the directory under another name now.
+        They are read from this ``file``, if it is in the directory under another name now. If the
+        log was cut, they are read from the older part as well.
         """
         try:
             path = self.path(vassal)
@@ -284,14 +279,10 @@ class LogDirectory:
                 path = self.renamed_to(vassal, file) or path
             if path in (REMOVED, ELSEWHERE):
                 return ""
-            with open(self._journal_files.open(path, UNHELD | os.O_RDONLY), "rb") as log:
-                size = log.seek(0, os.SEEK_END)
-                if size < since:  # it was cut meanwhile
-                    since = 0
-                log.seek(max(since, size - _LAST_BYTES))
-                lines = log.read(_LAST_BYTES).decode(errors="backslashreplace").splitlines()
+            last = self._rotation.cuts.last_bytes(path, since, _LAST_BYTES)
         except OSError:
             return ""
+        lines = last.decode(errors="backslashreplace").splitlines()
         return "\n".join(lines[-LAST_LINES:])
 
     def is_in_order(self, vassal: str, file: LogFile | None) -> bool:

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from emperord.daemon.host.log_cuts import LogFile
 from emperord.daemon.host.spawn import error_text
 from emperord.daemon.host.vassal_log import (
     ELSEWHERE,
     LOGROTATE,
     REMOVED,
     LogDirectory,
-    LogFile,
     NoLog,
     keep_former,
     log_name,
@@ -88,8 +88,8 @@ def test_is_appended_to_and_private(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "a.ini.log"
     assert path.read_bytes() == b"one\ntwo\n"
     assert stat.S_IMODE(path.stat().st_mode) & 0o137 == 0
-    assert logs.size("a.ini") == 8
-    assert logs.size("b.ini") == 0
+    assert logs.end_of("a.ini") == 8
+    assert logs.end_of("b.ini") == 0
 
 
 def put_link(directory: Path) -> None:
