@@ -8,7 +8,8 @@ here, and not beside the other commands of ``emperor-ctl``, because nothing of t
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ from ..daemon.cli import commandline
 from ..daemon.client.asking import REFUSED, ask, end
 from ..daemon.client.format import as_json, print_json
 from ..daemon.client.name_arguments import some_names_argument
+from ..daemon.client.status import local
 from ..journal.errors import JournalError
 from ..journal.reading import Reader, open_journal
 from ..monitors.names import shown
@@ -41,13 +43,27 @@ def command(path: str, names: tuple[str, ...], as_json: bool) -> None:
     """
     if as_json:
         keep_utc()
-    journal = journal_of(ask(path, {"do": "status"})["status"])
+    status = ask(path, {"do": "status"})["status"]
+    journal = journal_of(status)
     if not os.access(journal, os.R_OK):
         damage = _from_daemon(path, names, as_json)
     else:
         damage = _from_journal(journal, names, as_json)
+    for line in () if as_json else _rejections(status, names):
+        print(line)
     if damage:
         end(_DAMAGED, damage)
+
+
+def _rejections(status: dict[str, Any], names: Sequence[str]) -> Iterator[str]:
+    """A line for each of these vassals whose source has something now that is rejected."""
+    for each in status.get("attention", ()):
+        if each["what"] != "rejected":
+            continue
+        name = each["vassal"]
+        if any(name == told or fnmatchcase(name, told) for told in names):
+            since, reason = local(each["since"]), shown(each["reason"])
+            yield f"{shown(name)}: its change is rejected: {reason} (since {since})"
 
 
 def _from_daemon(path: str, names: Sequence[str], as_json: bool) -> str | None:

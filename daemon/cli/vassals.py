@@ -17,7 +17,7 @@ from .tables import aligned
 FIELDS: Final = (
     "name", "monitor", "phase", "loyal", "deaf", "done", "listens", "pid", "since", "restarts",
     "last_exit", "last_exit_s", "not_before", "config", "running", "reason", "hold", "due",
-    "in_line", "rollout", "check", "refused", "rolled_back", "candidate",
+    "in_line", "rollout", "check", "refused", "rolled_back", "candidate", "rejected",
 )  # fmt: skip
 _NARROW: Final = 110  # columns of a terminal; below, less is told in columns of its own
 Cells = Callable[[Mapping[str, Any]], str]
@@ -119,13 +119,14 @@ def _reason(vassal: Mapping[str, Any]) -> str:
         due_text(vassal),
         unchecked_text(vassal),
         second_text(vassal),
+        rejected_text(vassal.get("rejected")),
     )
     return "; ".join(filter(None, texts))
 
 
 # The fields of which one at least is told where there is a reason.
 _REASONS: Final = (
-    "reason", "hold", "due", "rollout", "check", "refused", "rolled_back", "candidate",
+    "reason", "hold", "due", "rollout", "check", "refused", "rolled_back", "candidate", "rejected",
 )  # fmt: skip
 _IN_FULL: Final[list[tuple[str, Cells]]] = [
     ("SINCE", lambda vassal: _utc(vassal.get("since"))),
@@ -160,6 +161,11 @@ def unchecked_text(vassal: Mapping[str, Any]) -> str:
 
 def _told(refusal: Mapping[str, Any] | None) -> tuple[int, str] | None:
     return None if refusal is None else (refusal["seq"], shown(refusal["reason"]))
+
+
+def rejected_text(rejection: Mapping[str, Any] | None) -> str:
+    """Why the present state of a vassal at its source is rejected; empty where it is not."""
+    return "" if rejection is None else f"its change is rejected: {shown(rejection['reason'])}"
 
 
 def second_text(vassal: Mapping[str, Any]) -> str:

@@ -71,6 +71,12 @@ def _refusal(refused: choosing.Record | None) -> str | None:
     return None if refused is None else f"{shown(refused['reason'])} (event {refused['seq']})"
 
 
+def _rejection(rejected: choosing.Record | None) -> str | None:
+    if rejected is None:
+        return None
+    return f"{shown(rejected['reason'])} (since {local(rejected['since'])})"
+
+
 def _second(vassal: choosing.Record) -> str | None:
     second = vassal.get("candidate")
     if second is None:
@@ -90,5 +96,6 @@ def _in_words(vassal: choosing.Record) -> dict[str, str | None]:
         "rolled_back": _refusal(vassal.get("rolled_back")),
         "rollout": part_text(vassal.get("rollout")) or None,
         "candidate": _second(vassal),
+        "rejected": _rejection(vassal.get("rejected")),
         **{key: local(vassal[key]) for key in _TIMES if vassal.get(key) is not None},
     }

@@ -23,7 +23,8 @@ from ..host import altered
 KINDS: Final = (
     "estranged", "paused", "keeper died", "linked", "lost log",
     "no witness", "no archive", "no service", "clock", "own log", "logs shared", "logs full",
-    "unreachable", "doubted", "over budget", "barred", "held back", "refused", "rolled back",
+    "unreachable", "doubted", "over budget", "barred", "held back", "rejected", "refused",
+    "rolled back",
     "throttled", "crashing", "hanging", "unhealthy", "not listening",
     "text altered", "log renamed", "flooding", "unknown process",
     "left process", "no cgroup", "no limits",
@@ -73,6 +74,8 @@ class Daemon(Protocol):
     def renamed_logs(self) -> Mapping[str, str]: ...
 
     def log_troubles(self) -> Mapping[str, str]: ...
+
+    def rejected(self) -> Mapping[str, tuple[int, str]]: ...
 
     def floods(self) -> Mapping[str, str]: ...
 
@@ -125,6 +128,8 @@ def attention(daemon: Daemon, now: int) -> list[dict[str, Any]]:
     without_text = daemon.altered | daemon.recent.without_text
     for name in sorted(name for name, each in vassals.items() if not _is_well(each)):
         found += _of_vassal(vassals[name], daemon.status_of(name), now, daemon.is_cheap)
+    for name, (since, reason) in sorted(daemon.rejected().items()):
+        found.append(_entry("rejected", since, reason, name))
     for name in sorted(without_text & vassals.keys()):
         reason = f"{altered.NOT_THERE}; {altered.advice(vassals[name].monitor)}"
         found.append(_entry("text altered", None, reason, name))

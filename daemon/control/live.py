@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -37,6 +37,8 @@ class Daemon(Protocol):
 
     def status_of(self, vassal: str) -> str | None: ...
 
+    def rejected(self) -> Mapping[str, tuple[int, str]]: ...
+
 
 async def listed(
     daemon: Daemon, names: Collection[str] | None = None, fields: Collection[str] = ()
@@ -51,11 +53,12 @@ async def listed(
     fleet = daemon.fleet
     chosen = sorted(fleet.vassals if names is None else names)
     vassals = [msgspec.structs.replace(fleet.vassals[name]) for name in chosen]
-    seq, line = fleet.seq, in_line(fleet)
+    seq, line, rejected = fleet.seq, in_line(fleet), daemon.rejected()
     sources = escapes.encode(short_names(fleet.monitors, fleet.names))
     parts = [accepted(moment_record(fleet)).removesuffix(b"}\n"), b',"vassals":[']
     for first in range(0, len(vassals), _SHARE):
-        share = [live_record(daemon, each, line) for each in vassals[first : first + _SHARE]]
+        some = vassals[first : first + _SHARE]
+        share = [live_record(daemon, each, rejected, line) for each in some]
         if fields:
             share = [{k: v for k in fields if (v := each.get(k)) is not None} for each in share]
         parts += [b"," if first else b"", escapes.encode(share)[1:-1]]
@@ -63,8 +66,16 @@ async def listed(
     return seq, b"".join([*parts, b'],"sources":', sources, b"}\n"])
 
 
-def live_record(daemon: Daemon, vassal: Vassal, line: int | None = None) -> dict[str, Any]:
-    """A vassal's record and what only a running daemon knows; ``line`` reloads wait."""
+def live_record(
+    daemon: Daemon,
+    vassal: Vassal,
+    rejected: Mapping[str, tuple[int, str]],
+    line: int | None = None,
+) -> dict[str, Any]:
+    """A vassal's record and what only a running daemon knows; ``line`` reloads wait.
+
+    ``rejected`` are all vassals that are, as the daemon tells them.
+    """
     age = daemon.heartbeat_age(vassal.name)
     uptime, its_line = None, None
     if vassal.start_time is not None:
@@ -86,4 +97,13 @@ def live_record(daemon: Daemon, vassal: Vassal, line: int | None = None) -> dict
         "log": daemon.log_of(vassal.name),
         "status": daemon.status_of(vassal.name),
         "unkept": unkept_text(vassal, daemon.fleet.policy),
+        "rejected": _rejection_record(rejected.get(vassal.name)),
     }
+
+
+def _rejection_record(rejection: tuple[int, str] | None) -> dict[str, Any] | None:
+    """Why the present state of a vassal at its source is rejected; None where it is not."""
+    if rejection is None:
+        return None
+    since, reason = rejection
+    return {"since": rfc3339(since), "reason": reason}

@@ -158,7 +158,8 @@ class RequestHandler:
         if do == "take_over":
             return await self._give_way(request, client)
         if do == "show":
-            return {"vassal": live_record(self._daemon, await self._orders.named(request))}
+            vassal = await self._orders.named(request)
+            return {"vassal": live_record(self._daemon, vassal, self._daemon.rejected())}
         if do == "explain":
             named = await self._orders.named(request)
             vassal = msgspec.structs.replace(named)  # the fleet goes on meanwhile

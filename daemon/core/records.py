@@ -141,7 +141,7 @@ def vassal_columns() -> tuple[str, ...]:
 # Fields that only a running daemon can fill in.
 LIVE: Final = (
     "in_line", "since", "held", "control", "uptime_s", "last_exit_s", "last_heartbeat", "deadline",
-    "cgroup", "log", "status", "unkept",
+    "cgroup", "log", "status", "unkept", "rejected",
 )  # fmt: skip
 
 

@@ -69,6 +69,7 @@ class Listings:
             yield from self._parts(fleet, source, listing, drafts)
         finally:
             del self._overtaken[source.url]
+            self._rejections.present.end_listing(source.url)
         self._listed.add(source.url)
 
     def _parts(

@@ -41,6 +41,7 @@ class Observer:
         self.defers = True  # changes of an account that is above its budget wait
         self._announcer = Announcer(altered)
         self._rejections = Rejections()
+        self.present = self._rejections.present
         self._errors = OwnErrors()
         # By source, a listing that had no news, and the fleet's last event and its time then.
         self._no_news: dict[str, tuple[weakref.ref[c.Listing], int, int]] = {}
@@ -199,20 +200,19 @@ class Observer:
             self._claim(fleet, vassal, source, seen, drafts, before)
         elif not vassal.wanted:
             self._announce(fleet, source, name, seen, "again", drafts)
-        elif vassal.spec != spec:
-            change = difference(vassal.spec, spec)
+        elif vassal.spec != spec and (change := difference(vassal.spec, spec)):
             if change == "config" and not source.trusts_content:
                 reason = "its config changed but its ts did not; give it another ts"
                 self._announcer.hold_back(url, name, seen)
                 self._reject(url, name, reason, drafts, before)
             elif change == "settings" and (why := _held_reading(vassal, spec)) is not None:
                 self._reject(url, name, why, drafts, before)
-            elif change:
-                self._announce(fleet, source, name, seen, change, drafts, "vassal_changed")
             else:
-                self._announcer.deferred.drop(url, name)
+                self._announce(fleet, source, name, seen, change, drafts, "vassal_changed")
         else:
             self._announcer.deferred.drop(url, name)  # the source took that back
+            if before is None:  # a listing may reject its change as well
+                self.present.forget(url, name)
             if name in self.altered and seen.content is not None:
                 self._announcer.restore(fleet, seen.content, drafts)
 

@@ -24,6 +24,7 @@ from . import beside, daemon_log, jumps, ports
 from .clock import Clock
 from .observer import Observer
 from .recorder import Recorder
+from .rejections import Rejection
 from .turn import Requests
 
 log = logging.getLogger("emperor")
@@ -113,6 +114,10 @@ class View:
     def uncounted(self) -> Mapping[str, int]:
         """By source, how many rejections are not recorded."""
         return self._observer.uncounted
+
+    def rejected(self) -> Mapping[str, Rejection]:
+        """The vassals whose source has something now that is rejected, by name."""
+        return self._observer.present.of_vassals(self.fleet)
 
     @property
     def altered(self) -> Set[str]:

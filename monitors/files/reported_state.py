@@ -85,10 +85,11 @@ class ReportedState:
         changes.missing.pop(name, None)
         if isinstance(state, Found):
             seen = Seen(state.record.seen.spec, state.content)
-            if self._charge(name, seen):
+            # It may be as it was told before something else was refused.
+            refused = self._refused.pop(names.shown(name), None)
+            if self._charge(name, seen) or refused is not None:
                 observations.append(Touched(name, seen))
             self.records[name] = state.record
-            self._refused.pop(names.shown(name), None)
         elif isinstance(state, Unsettled) and state.reason:
             changes.later[name] = self._allowance.room_at(name, trio.current_time())
             self._refuse(name, state.reason, observations)

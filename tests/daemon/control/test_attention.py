@@ -53,6 +53,11 @@ class Daemon:
     def log_troubles(self) -> dict[str, str]:
         return self.troubles
 
+    rejections: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def rejected(self) -> dict[str, tuple[int, str]]:
+        return self.rejections
+
     def floods(self) -> dict[str, str]:
         return self.flooding
 
@@ -289,6 +294,22 @@ def test_logs_without_room_want_attention(paused: str | None, told: list[str]) -
     troubles = {"logs full": "it is full", "logs shared": "there are two"}
     daemon = Daemon(script.fleet, script.recent, paused, troubles=troubles)
     assert [each["what"] for each in attention(daemon, script.now)] == told
+
+
+def test_a_change_that_is_rejected_wants_attention() -> None:
+    script = Watched()
+    for line in UP:
+        script.feed(line)
+    why = "it cannot be read: Permission denied"
+    daemon = Daemon(script.fleet, script.recent, rejections={"a.ini": (10**9, why)})
+    (found,) = attention(daemon, script.now)
+    assert found == {
+        "what": "rejected",
+        "vassal": "a.ini",
+        "monitor": None,
+        "since": "1970-01-01T00:00:01.000000000Z",
+        "reason": why,
+    }
 
 
 def test_a_renamed_log_wants_attention() -> None:

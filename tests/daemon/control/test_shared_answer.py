@@ -107,6 +107,9 @@ class Daemon:
     def status_of(self, vassal: str) -> str | None:
         return None
 
+    def rejected(self) -> dict[str, tuple[int, str]]:
+        return {}
+
 
 async def test_others_have_their_turns_while_a_long_list_is_made() -> None:
     """10,000 vassals held the loop for 80 ms. Events that come meanwhile are not in the list."""
