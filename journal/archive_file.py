@@ -16,12 +16,13 @@ from typing import Final, Self
 
 import msgspec
 
-from . import chain, deploys, free_room, lost_log, schema, writing
+from . import chain, deploys, lost_log, schema, writing
 from .advice import advice
 from .connecting import INCREMENTAL, connect
 from .errors import JournalError
 from .files import Files
 from .opening import Taken
+from .quantities import size_text
 from .reading import ARCHIVE, Link, error_text
 from .rows import Snapshot
 
@@ -49,6 +50,8 @@ _AS_WRITTEN: Final = (
     "SELECT 1 FROM chain AS archive JOIN chain AS head ON head.name = 'head'"
     " WHERE archive.name = ? AND archive.seq = head.seq"
 )
+_SPARE: Final = 64 << 20  # bytes that stay free on a large disk
+_PART: Final = 10  # of a small disk, a tenth stays free
 SnapshotRow = tuple[int, bytes, bytes, str]
 """A row of the table ``snapshot``."""
 
@@ -170,7 +173,7 @@ def _unfinished(source: Files, path: str, size: int | None = None) -> Iterator[s
         if size is None:
             with source.connection() as db:
                 size = size_of(db)
-        if (lacking := free_room.lacking(os.path.dirname(path), size)) is not None:
+        if (lacking := _lacking_room(os.path.dirname(path), size)) is not None:
             raise JournalError(f"{path}: is not written: {lacking}")
         _make(unfinished, source.real)
         try:
@@ -266,7 +269,7 @@ def _fill(source: Files, path: str, part: Part) -> None:
                 with writing.transaction(db):
                     db.execute(_COPY, (after, min(after + _AT_ONCE, end)))
                 # Other programs write to the disk as well.
-                if (lacking := free_room.lacking(os.path.dirname(path), 0)) is not None:
+                if (lacking := _lacking_room(os.path.dirname(path), 0)) is not None:
                     raise JournalError(f"{path}: is not written to its end: {lacking}")
             _fill_others(db, part)
 
@@ -365,6 +368,22 @@ def _compact(db: sqlite3.Connection) -> bool:
     except sqlite3.OperationalError:
         return False
     return True
+
+
+def _lacking_room(folder: str, needed: int) -> str | None:
+    """Why a file of so many bytes would leave too little room; None if it would not.
+
+    A daemon may need room on the same disk. Raises OSError.
+    """
+    status = os.statvfs(folder or ".")
+    free, total = status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
+    spare = min(_SPARE, total // _PART)
+    if not total or free >= needed + spare:  # some file systems of users tell nothing
+        return None
+    return (
+        f"{size_text(free)} are free on its disk; it takes some {size_text(needed)}, and"
+        f" {size_text(spare)} are to stay free: make room, or name a file on another disk"
+    )
 
 
 def _sync_folder(path: str) -> None:

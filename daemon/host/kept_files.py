@@ -12,8 +12,7 @@ import trio
 
 from ...monitors.names import shown
 from .kept_sockets import KeptSockets
-from .opening import Listener
-from .opening_runner import thread_key
+from .opening import Listener, thread_key
 from .user_threads import NoAnswer, UserThreads
 
 log = logging.getLogger("emperor.host")

@@ -28,8 +28,7 @@ from . import descriptors, socket_limits
 from .accounts import Accounts, NotAnswered
 from .listen_address import CannotListen, parse
 from .listeners import ALWAYS, from_kept
-from .opening import Listener, Opening
-from .opening_runner import run_opening, thread_key
+from .opening import Listener, Opening, run_opening, thread_key
 from .passed_sockets import PassedSockets
 from .socket_files import Terms, remove, terms
 from .user_threads import Account, NoAnswer, UserThreads

@@ -22,8 +22,7 @@ import trio
 
 from . import procfs, threads
 from .listen_address import parse
-from .opening import Listener
-from .opening_runner import thread_key
+from .opening import Listener, thread_key
 from .process import Process
 from .socket_files import File
 from .user_threads import NoAnswer, UserThreads

@@ -28,8 +28,7 @@ from .kept_files import LOOK_AFTER, SHARE
 from .kept_sockets import KeptSockets
 from .listen_address import CannotListen
 from .listeners import Listeners
-from .opening import Listener, Opening
-from .opening_runner import run_opening, thread_key
+from .opening import Listener, Opening, run_opening, thread_key
 from .passed_sockets import PassedSockets
 from .socket_files import Terms, remove
 from .user_threads import NoAnswer, UserThreads

@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import threading
+from collections.abc import Hashable
 from typing import Final
 
 from ...journal.events import ListenFault
@@ -20,6 +21,7 @@ from ..keeper.refusals import PASSING
 from .listen_address import CannotListen, ListenAddress, excludes, parse
 from .passed_sockets import PassedSockets
 from .socket_files import File, Terms, apply_terms, below, remove, suitable_folder
+from .user_threads import NoAnswer, UserThreads
 
 _LONGEST_PATH: Final = 107  # bytes of a UNIX socket's address
 # Errors that may pass by themselves, without a change at the vassal's source.
@@ -257,3 +259,24 @@ def _adjust(listener: Listener, how: Terms) -> None:
         with suitable_folder(path, how) as (folder, name):
             apply_terms(folder, name, path, how, listener.file)
     listener.socket.listen(how.backlog)
+
+
+def thread_key(path: str | None, how: Terms | None) -> Hashable:
+    """The key of its thread: the user who chose the file, else the directory."""
+    if path is None:
+        return None
+    if how is not None and how.user is not None and os.path.dirname(path) != how.directory:
+        return how.user
+    return os.path.dirname(path)
+
+
+async def run_opening(threads: UserThreads, opening: Opening) -> None:
+    """Listen. Raises CannotListen; the caller abandons the opening then."""
+    if opening.path is None:
+        opening.run()
+        return
+    try:
+        await threads.run(thread_key(opening.path, opening.how), opening.run)
+    except NoAnswer as error:
+        reason = f"cannot listen at {shown(opening.address)}: its file system gives {error}"
+        raise CannotListen(reason, "busy") from None

@@ -24,7 +24,6 @@ from urllib.parse import quote
 from ...journal.locked_files import NO_JOURNAL, LockedFiles
 from . import older_parts
 from .log_cuts import LogFile
-from .log_room import LogRoom
 from .log_rotation import LogRotation
 from .older_parts import UNHELD
 
@@ -68,6 +67,37 @@ class NoLog(OSError):
     """A vassal's log cannot be opened; ``filename`` is the path that is to blame."""
 
 
+class LogRoom:
+    """The room in the file system of a directory, as it was at the last look.
+
+    A vassal whose write fails seldom says so: its lines are lost.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.full = False
+        self._directory = directory
+
+    def look(self) -> bool:
+        """See whether users other than root can write nothing more; True where that is new."""
+        before, self.full = self.full, self._is_full()
+        return self.full and not before
+
+    def _is_full(self) -> bool:
+        try:
+            room = os.statvfs(self._directory)
+        except OSError:  # the directory was removed
+            return False
+        return room.f_blocks > 0 and room.f_bavail == 0  # without blocks it says nothing
+
+    @property
+    def text(self) -> str:
+        """A text for the operator about a full file system."""
+        return (
+            f"{self._directory}: the file system is full, so lines of vassals' logs are lost; make"
+            " room there"
+        )
+
+
 class LogDirectory:
     """Where the logs are.
 
@@ -84,26 +114,11 @@ class LogDirectory:
         self._limit = limit
         self._journal_files = locked
         self._rotation = LogRotation(limit, keep, locked)
-        self._made = False  # by this daemon
+        self._made = _make(path)  # by this daemon
         self._of_others = False  # logs can be other users'
         self._lock: int | None = None
         self.others = False  # another daemon keeps its logs here
         self.room = LogRoom(path)
-        reason = None
-        try:
-            self._made = not os.path.lexists(path)
-            os.makedirs(path, mode=0o750, exist_ok=True)
-            if not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
-                reason = "this user may not write there"
-        except FileExistsError:
-            reason = "that is no directory"
-        except OSError as error:
-            reason = error.strerror
-        if reason is not None:
-            raise OSError(
-                f"{path}: logs of vassals cannot be kept there: {reason};"
-                " give another --log-directory, or --log inherit"
-            )
         self._canonical = os.path.realpath(path)  # as /proc names it
         self._status = os.stat(path)
 
@@ -320,6 +335,25 @@ class LogDirectory:
         if not self._of_others:
             return {}, None
         return self._rotation.bound_others(self._path)
+
+
+def _make(path: str) -> bool:
+    """Make the directory of logs; whether it was not there. Raises OSError with an advice."""
+    reason, made = None, not os.path.lexists(path)
+    try:
+        os.makedirs(path, mode=0o750, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
+            reason = "this user may not write there"
+    except FileExistsError:
+        reason = "that is no directory"
+    except OSError as error:
+        reason = error.strerror
+    if reason is not None:
+        raise OSError(
+            f"{path}: logs of vassals cannot be kept there: {reason};"
+            " give another --log-directory, or --log inherit"
+        )
+    return made
 
 
 def _output_in(pid: int, file: LogFile) -> str | None:

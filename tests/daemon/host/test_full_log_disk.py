@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 from crash.ground import Disk, mounted
-from emperord.daemon.host.log_room import LogRoom
 from emperord.daemon.host.older_parts import LinesLost
-from emperord.daemon.host.vassal_log import LogDirectory
+from emperord.daemon.host.vassal_log import LogDirectory, LogRoom
 from support.daemon import Daemon
 from support.hostile_descendants import ask
 from support.root import need_root
