@@ -174,6 +174,7 @@ class _Follower:
         self.came_up = self.proven = self.died = False  # a process with that config
         self.told = self.told_at = 0  # the last event that told a process to run a config
         self.up: Mark | None = None  # since when it is up, None where it is down
+        self.up_before = 0  # nanoseconds for which it was up before that, since the break's until
         self.down_since: int | None = None
         self.is_gone = False
         self.ended = 0  # the last event after which nothing wanted it up
@@ -259,16 +260,26 @@ class _Follower:
         self.came_up = self.proven = self.died = False
 
     def _up(self, mark: Mark) -> None:
+        self.up_before = self._up_for(mark.at)
         self.up, self.down_since, self.came_up = mark, None, True
         if self.open is None:
             return
-        if self.open.until is None:
-            self.open.until, self.open.until_seq = mark.at, mark.seq
-        repair = self._tried()
-        if repair is not None and repair.outcome == "pending":
-            if repair.at > self.open.until:  # it came up before, in a loop
-                self.open.until, self.open.until_seq = mark.at, mark.seq
+        until, repair = self.open.until, self._tried()
+        if repair is not None and repair.outcome != "pending":
+            repair = None
+        if until is None:
+            self._ends_with(mark)
+        elif repair is not None and repair.at > until and self.open.deaths > 1:
+            self.open.up_for += self.up_before  # it came up before, in a loop
+            self._ends_with(mark)
+        if repair is not None:
             repair.settle("running" if mark.said == "running" else "accepting", mark)
+
+    def _ends_with(self, mark: Mark) -> None:
+        """The break ends with this mark, as far as is known."""
+        assert self.open is not None
+        self.open.until, self.open.until_seq = mark.at, mark.seq
+        self.up_before = 0
 
     def _loyal(self, mark: Mark) -> None:
         if self.up is None:
@@ -290,7 +301,7 @@ class _Follower:
             self.found.append(now)
         else:
             now.last = mark
-            now.up_for += 0 if self.up is None else mark.at - self.up.at
+            now.up_for += self._up_for(mark.at)
         self.open = now
         if mark.barred:
             now.bars += 1
@@ -303,6 +314,7 @@ class _Follower:
             repair.settle("died", mark)
         self.died = self.died or not mark.outside
         self._is_down(mark)
+        self.up_before = 0
 
     def _begin(self, mark: Mark) -> Break:
         since = mark.at if self.down_since is None else self.down_since
@@ -329,6 +341,7 @@ class _Follower:
             self._is_down(mark)
 
     def _is_down(self, mark: Mark) -> None:
+        self.up_before = self._up_for(mark.at)
         self.up = None
         if self.down_since is None:
             self.down_since = mark.at
@@ -355,6 +368,10 @@ class _Follower:
     def _run_until(self, at: int) -> int:
         """How long it has been up with the config that it runs."""
         return 0 if self.up is None else at - max(self.up.at, self.told_at)
+
+    def _up_for(self, at: int) -> int:
+        """How long it has been up since the ``until`` of its last break."""
+        return self.up_before + (0 if self.up is None else at - self.up.at)
 
     def _close(self) -> None:
         if self.open is not None and self.open.until is not None:

@@ -109,6 +109,10 @@ CASES = {
             "71: 1 deaths, broken by 70, good 62",
         ],
     ),
+    "an edit while it is up behind one death does not prolong the break": (
+        "4D 4R 5U 45D 45R 46U 66X 66R 67U 97D 97R 98U 190L",
+        ["66-67: 1 deaths, broken by 45, good 4, 97v"],
+    ),
     "an edit behind a kill from outside is too late": (
         "4D 4R 5U 15K 15R 16U 20D 21E 21R 22U 90L",
         ["15-16: 1 deaths, under 4, good None, 20l"],
@@ -283,3 +287,22 @@ def test_it_finds_the_breaks(told: str, expected: list[str]) -> None:
 def test_the_patience_says_when(patience: Patience, expected: list[str]) -> None:
     told = marks("4D 4R 5U 10X 10R 11U 14X 14R 15U")
     assert [line(one) for one in breaks(told, patience)] == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        pytest.param("4D 4R 5U 25X 25R 26U 56D 56R 57U 190L", (25, 26, 0), id="one death"),
+        pytest.param(
+            "4D 4R 5U 9X 9R 10U 14X 14R 15U 19D 20E 20R 21U 90L", (9, 21, 9), id="an edit in a loop"
+        ),
+        pytest.param("4D 4R 5U 9X 9R 10U 13Q 13R 14U 16X 16R 17U", (9, 17, 6), id="a reload in it"),
+        pytest.param(
+            "4D 4R 5U 9X 9R 10U 13Q 14E 14R 15U 16X 16R 17U", (9, 17, 5), id="a restart in it"
+        ),
+    ],
+)
+def test_how_long_it_was_up_in_a_break(told: str, expected: tuple[int, int, int]) -> None:
+    (one,) = breaks(marks(told))
+    assert one.until is not None
+    assert tuple(at // SECOND for at in (one.since, one.until, one.up_for)) == expected
