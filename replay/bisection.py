@@ -6,7 +6,7 @@ is *bad* by a predicate: by its outcome (``died``, ``rolled_back`` or ``barred``
 its config has a text. One that tells nothing either way, as another came first, is skipped.
 
 A file whose older events are in an archive begins with a snapshot. The configs that a vassal has in
-it count as deploys, with the outcomes that the snapshot tells.
+it count as deploys (``first_deploys.py``).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from ..daemon.cli.digests import short
-from ..daemon.core.deploys import Deploy, Outcome
-from ..daemon.core.fleet import Fleet, Vassal
+from ..daemon.core.deploys import Deploy
+from ..daemon.core.fleet import Fleet
 from ..journal.deploys import DEPLOYED
 from ..journal.reading import Reader
 from ..journal.selection import Filter
@@ -26,8 +26,8 @@ from . import texts
 from .beginnings import or_in_archive
 from .clocks import in_line
 from .deploys import deploy_record, deploys
-from .marks import is_up
-from .names import check_known, first_fleet
+from .first_deploys import first_deploys
+from .names import check_known
 from .periods import Period
 from .rebuild import NotFound, fleet_at
 
@@ -94,12 +94,14 @@ def bisect(reader: Reader, name: str, period: Period, judge: Judge) -> Found:
     check_known(reader, name)
     which = Filter(vassal=name, until=EventNumber(period.upto))
     told = [each for each in deploys(reader, which) if each.kind in DEPLOYED]
-    judged = [(each, judge(each)) for each in (*_before_the_file(reader, name), *told)]
-    inside = [is_bad for each, is_bad in judged[-len(told) :] if told and period.has(each.seq)]
-    if not inside:
+    before = [(each, judge(each)) for each in first_deploys(reader, name)]
+    judged = [*before, *((each, judge(each)) for each in told)]
+    inside = [is_bad for each, is_bad in judged[len(before) :] if period.has(each.seq)]
+    is_bad_before = period.after is None and any(is_bad for _, is_bad in before)
+    if not inside and not is_bad_before:
         none = f"{shown(name)} has no deploy {period} in this journal"
         raise NotFound(_or_in_archive(reader, period, none))
-    if not any(inside):
+    if not any(inside) and not is_bad_before:
         within = "" if period.after is None else f" {period}"
         refused = [each for each in told if period.has(each.seq) and each.outcome == "refused"]
         more = f"; {len(refused)} refused" if refused else ""
@@ -111,9 +113,9 @@ def bisect(reader: Reader, name: str, period: Period, judge: Judge) -> Found:
         )
     found = _last_run(judged)
     if _is_older(reader, found.first_bad):
-        begin = f"where this file begins, with event {reader.anchor.seq + 1}"
-        text = or_in_archive(reader, f"{shown(name)} is bad already {begin}")
-        raise NoFirstBad(text, found.last_good)
+        begin = f"this file begins, with event {reader.anchor.seq + 1}"
+        text = f"the first bad deploy of {shown(name)} came before {begin}"
+        raise NoFirstBad(or_in_archive(reader, text), found.last_good)
     if not period.has(found.first_bad.seq):
         raise NotFound(
             f"{shown(name)} was bad before the period: event {found.first_bad.seq} is the first"
@@ -130,28 +132,6 @@ def _or_in_archive(reader: Reader, period: Period, told: str) -> str:
 def _is_older(reader: Reader, deploy: Deploy) -> bool:
     """Whether its event is in an archive."""
     return deploy.seq <= reader.anchor.seq
-
-
-def _before_the_file(reader: Reader, name: str) -> Iterator[Deploy]:
-    """The configs that a vassal has where the file begins: the last good one, the wanted one."""
-    vassal = first_fleet(reader).vassals.get(name)
-    if vassal is None or not vassal.wanted:
-        return
-    good, seq, at = vassal.good, reader.anchor.seq, vassal.since
-    if good is not None and good.spec is not None and not good.untried:
-        config = good.spec.config
-        yield Deploy(seq, at, name, vassal.monitor, "", config, None, outcome="accepting")
-    config, outcome = vassal.spec.config, _outcome_at_begin(vassal)
-    yield Deploy(seq, at, name, vassal.monitor, "", config, None, outcome=outcome)
-
-
-def _outcome_at_begin(vassal: Vassal) -> Outcome:
-    """The outcome of the wanted config, as far as the snapshot tells it."""
-    if is_up(vassal) or (vassal.good is not None and vassal.good.spec is None):
-        return "running" if vassal.phase == "ready" else "accepting"
-    if vassal.phase == "barred" and not vassal.done:
-        return "barred"
-    return "died" if vassal.phase == "throttled" and vassal.deaths else "pending"
 
 
 def _last_run(judged: Sequence[tuple[Deploy, bool | None]]) -> Found:
@@ -258,9 +238,11 @@ def lines(reader: Reader, name: str, found: Found) -> Iterator[str]:
 
 def _line(reader: Reader, what: str, deploy: Deploy) -> str:
     outcome: str = deploy.outcome
+    is_older = _is_older(reader, deploy)
     if deploy.outcome_at is not None and deploy.outcome_seq != deploy.seq:
-        outcome += f" after {took(deploy.outcome_at - deploy.at)} (event {deploy.outcome_seq})"
+        after = "" if is_older else f" after {took(deploy.outcome_at - deploy.at)}"
+        outcome += f"{after} (event {deploy.outcome_seq})"
     when, seq = in_line(deploy.at), str(deploy.seq)
-    if _is_older(reader, deploy):
+    if is_older:
         when, seq = f"{f'before event {deploy.seq + 1}':{len(when)}}", "-"
     return f"{what + ':':14} {seq:>8}  {when}  {short(deploy.config):12}  {outcome}"

@@ -66,7 +66,10 @@ CASES = {
     "history looped.ini": (0, "no deploys; "),
     "blame looped.ini": (1, "brought the config of looped.ini; "),
     "bisect looped.ini": (1, "looped.ini has no deploy up to event "),
-    "bisect is_bad.ini": (1, "is_bad.ini is bad already where this file begins, with event "),
+    "bisect is_bad.ini": (
+        1,
+        "the first bad deploy of is_bad.ini came before this file begins, with event ",
+    ),
     "bisect new.ini --line newer": (1, "no deploy of new.ini is bad"),
     "show looped.ini --last-good": (1, "looped.ini has no deploy up to event "),
     "search only-here": (1, "no config in this journal has it; "),
