@@ -23,8 +23,9 @@ from .rebuild import FoldFailed, base, fold_one
 from .salvage import leave_out
 from .uptime import Report, Spell, State, finished, is_failure, was_failing
 
-# How a daemon ended: as it was told to, or otherwise, and whether a keeper saw when.
-DaemonEnd = Literal["ordered", "seen", "unseen"]
+# How a daemon ended: as it was told to, or otherwise, and whether a keeper saw when. The next
+# daemon did not record how an ``untold`` one ended.
+DaemonEnd = Literal["ordered", "seen", "unseen", "untold"]
 KEPT: Final = 2_000  # deploys that wait to be counted
 # Events that may tell of a failure.
 _FAILURES: Final = frozenset(
@@ -34,7 +35,7 @@ _FAILURES: Final = frozenset(
     )
 )  # fmt: skip
 _STOPS: Final = frozenset(["daemon_stopping", "daemon_stopped", "journal_forked"])
-_TELLING: Final = _FAILURES | _STOPS | {"daemon_started"}
+_TELLING: Final = _FAILURES | _STOPS | {"daemon_started", "operator_requested"}
 _STATES: Final[dict[Phase, State]] = {  # where it does not depend on more than the phase
     "queued": "down", "throttled": "down", "starting": "down", "barred": "down",
     "ready": "up", "accepting": "up", "reloading": "up", "listening": "off", "held": "off",
@@ -60,6 +61,7 @@ class Totals:
         self._since = window.since
         self._begun = False
         self._gap = at  # when the daemon before the present one ended, or its last event
+        self._upgraded = False  # the present daemon was told to let another one take over
 
     def spell(self, name: str) -> Spell:
         found = self.spells.get(name)
@@ -77,7 +79,11 @@ class Totals:
         """A daemon starts at a time, and the one before ended at ``end``; 0 where there was none.
 
         The journal does not know the time of an ``unseen`` end: ``end`` is that of the last event.
+        An ``untold`` one was ordered if an upgrade was requested, and is unseen otherwise.
         """
+        if how == "untold":
+            how = "ordered" if self._upgraded else "unseen"
+        self._upgraded = False
         self._gap = end
         if self._begun:
             self.report.starts += 1
@@ -85,6 +91,10 @@ class Totals:
                 self.report.breaks += 1
                 self.report.gaps += at - max(end, self._since)
                 self.report.unseen += how == "unseen"
+
+    def upgrade(self) -> None:
+        """The present daemon is told to let another one take over."""
+        self._upgraded = True
 
     def enter(self, vassal: Vassal, state: State, at: int, failed: bool) -> None:
         spell = self.spell(vassal.name)
@@ -209,7 +219,7 @@ class Tally:
         body: Any = event.body
         kind, name = event.kind, event.vassal
         failed = False
-        if kind in _TELLING:  # of any vassal's failure, or of a daemon
+        if kind in _TELLING:  # of any vassal's failure, of a daemon, or an operator's request
             self._take_daemon(event)
             failed = kind in _FAILURES and not event.failed and self._is_failure(event, was)
         if self.finished:
@@ -235,6 +245,10 @@ class Tally:
         if kind == "daemon_started":
             self.totals.start(event.at, *self._end_before(event))
             self.stopped = False
+        elif kind == "operator_requested":
+            body: Any = event.body
+            if body.request == "upgrade":
+                self.totals.upgrade()
         elif kind in _STOPS:
             self.stopped = kind != "journal_forked"
 
@@ -246,6 +260,8 @@ class Tally:
         end = self._at if away is None else event.at - away
         if self.stopped or (before is not None and before.how in ("told", "replaced")):
             return end, "ordered"
+        if before is None:
+            return end, "untold"
         return end, "unseen" if away is None else "seen"
 
     def _is_failure(self, event: Event, was: Any) -> bool:

@@ -39,11 +39,11 @@ LONG: Final = 50_000  # events from which on other processes are worth their sta
 SEGMENT: Final = 25_000  # events, about
 _STATES: Final[tuple[State, ...]] = ("up", "down", "off", "paused", "absent")
 _ABSENT: Final = _STATES.index("absent")
-# A note is three numbers: a name's number times 16 plus one of these, a time, and another time.
+# A note is three numbers: a name's number times 32 plus one of these, a time, and another time.
 # From 0 it is the state that is entered, from 5 the same with a failure.
 _FAILED: Final = len(_STATES)
-_DIES, _LOST, _BEGINS, _STARTS = range(10, 14)
-_ENDS: Final[tuple[DaemonEnd, ...]] = ("ordered", "seen", "unseen")  # from _STARTS on
+_DIES, _LOST, _BEGINS, _UPGRADES, _STARTS = range(10, 15)
+_ENDS: Final[tuple[DaemonEnd, ...]] = ("ordered", "seen", "unseen", "untold")  # from _STARTS on
 
 
 class Unlike(Exception):
@@ -113,13 +113,16 @@ class _Notes(Totals):
 
     def _note(self, name: str | None, what: int, at: int = 0, last: int = 0) -> None:
         number = 0 if name is None else self.names.setdefault(name, len(self.names))
-        self.numbers.extend((number << 4 | what, at, last))
+        self.numbers.extend((number << 5 | what, at, last))
 
     def begin(self) -> None:
         self._note(None, _BEGINS)
 
     def start(self, at: int, end: int, how: DaemonEnd) -> None:
         self._note(None, _STARTS + _ENDS.index(how), at, end)
+
+    def upgrade(self) -> None:
+        self._note(None, _UPGRADES)
 
     def enter(self, vassal: Vassal, state: State, at: int, failed: bool) -> None:
         name = vassal.name
@@ -284,14 +287,17 @@ def _add(totals: Totals, part: Tallied) -> None:
     """Add the notes of a segment."""
     numbers = array("q", part.numbers)
     for number, at, last in zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True):
-        what = number & 15
+        what = number & 31
         if what == _BEGINS:
             totals.begin()
+            continue
+        if what == _UPGRADES:
+            totals.upgrade()
             continue
         if what >= _STARTS:
             totals.start(at, last, _ENDS[what - _STARTS])
             continue
-        name = part.names[number >> 4]
+        name = part.names[number >> 5]
         if what == _ABSENT:
             totals.go(name, at)
         elif what == _LOST:

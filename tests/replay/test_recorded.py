@@ -12,8 +12,11 @@ from emperord.daemon.core.fold import fold
 from emperord.daemon.main import rebuild
 from emperord.journal.decoding import decode_body
 from emperord.journal.events import Event
+from emperord.journal.reading import open_journal
 from emperord.journal.store import Journal
+from emperord.replay.fleet_incidents import incidents
 from emperord.replay.verify import verify
+from support.replaying import asking
 
 RECORDED: Final = Path(__file__).parent.parent / "recorded"
 LIVES: Final = lzma.decompress((RECORDED / "0.1.0/simulated.jsonl.xz").read_bytes()).splitlines()
@@ -49,3 +52,11 @@ def test_a_real_journal_is_gone_on_with(chaos: str) -> None:
     assert fleet.seq == 1163
     assert fleet.rules == 1
     assert verify(chaos).exit_code == 0
+
+
+def test_an_upgrade_in_a_real_journal_is_no_end_without_a_word(chaos: str) -> None:
+    """0.1.0 does not record how the daemon before ended: the request tells."""
+    told = json.loads(asking("report")(chaos, "--json").stdout)
+    with open_journal(chaos) as reader:
+        died = [each for each in incidents(reader, 1163, 0) if each.kind == "daemon"]
+    assert told["daemon_breaks"] == len(died) == 10

@@ -100,6 +100,28 @@ def test_ends_of_daemons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     compare(path, 8, last - 6)
 
 
+@pytest.mark.parametrize("events", [0, 7])
+def test_an_upgrade_before_a_start_that_does_not_tell_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: int
+) -> None:
+    """Segments begin before the request, and between it and the next start."""
+    path = tmp_path / "journal.db"
+    with building(str(path), snapshot_every=5) as builder:
+        for upgraded in (True, False, True):
+            builder.start()
+            builder.up(f"{builder.seq}.ini")
+            if upgraded:
+                builder.operator("upgrade")
+            for _ in range(events):
+                builder.event("pressure_observed", cpu=1)
+        builder.start()
+        last = builder.seq
+    cut(monkeypatch, 5)
+    compare(path, 1, last)
+    with open_journal(str(path)) as reader:
+        assert tally.fold(reader, window_of(reader, None, None)).breaks == 1
+
+
 @pytest.mark.parametrize("program", ["/nowhere/python", "/bin/false"])
 def test_where_no_other_process_can_be_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
