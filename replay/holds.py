@@ -19,6 +19,7 @@ from .clocks import stamp
 from .event_text import operator
 from .fleet_requests import last_for_all
 from .marks import ignored
+from .names import first_fleet
 
 _MOST: Final = 100  # requests and removals that are looked at
 _FAR: Final = 20_000  # events among which requests for all vassals are looked for
@@ -151,11 +152,17 @@ def _turns(reader: Reader, name: str, seq: int) -> Iterator[Event]:
 
 
 def _is_there(reader: Reader, name: str, seq: int, others: Set[int]) -> bool:
-    """Whether its last deploy up to an event is no removal. Those of ``others`` do not count."""
+    """Whether its last deploy up to an event is no removal. Those of ``others`` do not count.
+
+    Without any it was there only if the file begins with it.
+    """
     last = reader.last_of(name, DEPLOYS, seq)
     while last is not None and last[0] in others:
         last = reader.last_of(name, DEPLOYS, last[0] - 1)
-    return last is None or last[2] not in _REMOVED
+    if last is None:
+        first = first_fleet(reader).vassals.get(name)
+        return first is not None and first.wanted
+    return last[2] not in _REMOVED
 
 
 def _request(event: Event) -> str:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 from emperord.journal import chain
+from emperord.replay import archiving
 from journal_builder import MONITOR, OTHER, Builder, building
+from support.archives import cut
 from support.incidents import known, told
 
 OLD, NEW, NEWER = (f"[uwsgi]\nsays = {word}\n".encode() for word in ("old", "new", "newer"))
@@ -187,3 +189,35 @@ def test_the_stop_that_holds_is_found_without_a_search(tmp_path: Path) -> None:
         f"stopped by:      uid 7 via emperor-ctl, 2026-11-24 06:00:06.000 UTC (event {stop})"
         in page
     )
+
+
+def test_a_stop_of_all_holds_no_vassal_that_came_later(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    with building(path) as builder:
+        builder.start()
+        builder.up("a.ini", OLD)
+        builder.operator("stop")
+        builder.exited("a.ini", signal=15)
+        builder.up("new.ini", NEW)
+        builder.at += 3600 * 10**9
+        builder.operator("start")
+        builder.spawned("a.ini")
+    assert "was held:        for 1h00m until" in told(path, "why", "a.ini")
+    assert "held:" not in told(path, "why", "new.ini")
+
+
+def test_a_stop_of_all_holds_a_vassal_with_which_the_file_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archiving, "KEPT", 3)
+    path = tmp_path / "journal.db"
+    with building(str(path)) as builder:
+        builder.start()
+        builder.up("a.ini", OLD)
+        cut_at = builder.seq
+        builder.operator("stop")
+        builder.exited("a.ini", signal=15)
+        builder.operator("start")
+        builder.spawned("a.ini")
+    cut(path, cut_at, tmp_path / "old.db")
+    assert "was held:        for 2.00s until" in told(str(path), "why", "a.ini")
