@@ -1,11 +1,14 @@
 """Where a file begins whose older events went to an archive."""
 
+import msgspec
+
+from ..daemon.core.fleet import from_json
 from ..journal import chain
 from ..journal.damage import Audit
 from ..journal.errors import JournalError
 from ..journal.events import ARCHIVED, JournalArchived
 from ..journal.reading import Reader
-from ..journal.times import Moment
+from ..journal.times import EventNumber, Moment
 from ..monitors.names import shown
 
 _ARCHIVED = "SELECT seq FROM event WHERE kind = ? AND seq > ? ORDER BY seq DESC"
@@ -43,8 +46,21 @@ def or_in_archive(reader: Reader, told: str) -> str:
 
 def or_in_archive_since(reader: Reader, since: Moment | None, told: str) -> str:
     """The same for events from a time on, without advice if all of them are in this file."""
-    begins_later = since is not None and reader.seq_before(since) > reader.anchor.seq
-    return told if begins_later else or_in_archive(reader, told)
+    has_all = since is not None and reader.anchor.seq and _has_all_since(reader, since)
+    return told if has_all else or_in_archive(reader, told)
+
+
+def _has_all_since(reader: Reader, since: Moment) -> bool:
+    """Whether the last event before this file came before a moment."""
+    if isinstance(since, EventNumber):
+        return since.seq > reader.anchor.seq
+    try:
+        first = reader.anchor_snapshot()
+        if first is not None:
+            return since > from_json(first.fleet).at
+    except (JournalError, msgspec.DecodeError):
+        pass  # the time of that event is not known
+    return reader.seq_before(since) > reader.anchor.seq
 
 
 def compare(reader: Reader, audit: Audit) -> None:

@@ -23,7 +23,7 @@ from ..journal.selection import Filter
 from ..journal.times import EventNumber, took
 from ..monitors.names import shown
 from . import texts
-from .beginnings import or_in_archive
+from .beginnings import or_in_archive, or_in_archive_since
 from .clocks import in_line
 from .deploys import deploy_record, deploys
 from .first_deploys import first_deploys
@@ -100,15 +100,16 @@ def bisect(reader: Reader, name: str, period: Period, judge: Judge) -> Found:
     is_bad_before = period.after is None and any(is_bad for _, is_bad in before)
     if not inside and not is_bad_before:
         none = f"{shown(name)} has no deploy {period} in this journal"
-        raise NotFound(_or_in_archive(reader, period, none))
+        raise NotFound(or_in_archive_since(reader, period.since, none))
     if not any(inside) and not is_bad_before:
         within = "" if period.after is None else f" {period}"
         refused = [each for each in told if period.has(each.seq) and each.outcome == "refused"]
         more = f"; {len(refused)} refused" if refused else ""
         good = [each for each, is_bad in judged if is_bad is False]
         none = f"no deploy of {shown(name)}{within} is bad; it has {len(inside)}, of them"
+        text = f"{none} {inside.count(False)} good{more}"
         raise NoFirstBad(
-            _or_in_archive(reader, period, f"{none} {inside.count(False)} good{more}"),
+            or_in_archive_since(reader, period.since, text),
             good[-1] if good and refused and refused[-1].seq > good[-1].seq else None,
         )
     found = _last_run(judged)
@@ -122,11 +123,6 @@ def bisect(reader: Reader, name: str, period: Period, judge: Judge) -> Found:
             " bad deploy; give an earlier --since"
         )
     return found
-
-
-def _or_in_archive(reader: Reader, period: Period, told: str) -> str:
-    begins_later = period.after is not None and period.after > reader.anchor.seq
-    return told if begins_later else or_in_archive(reader, told)
 
 
 def _is_older(reader: Reader, deploy: Deploy) -> bool:

@@ -22,11 +22,11 @@ from ..journal.deploys import DEPLOYED
 from ..journal.events import Adopted, DaemonStarted, Doubted, Exited
 from ..journal.policy import Policy
 from ..journal.reading import COLUMNS, Reader
-from ..journal.times import for_people, took
+from ..journal.times import Moment, for_people, took
 from ..monitors.names import shown
 from . import nearby_changes, open_end, why
 from .altered_rows import altered
-from .beginnings import or_in_archive
+from .beginnings import or_in_archive_since
 from .ends import essence_of
 from .failed_ends import failed_ends
 from .fleet_incidents import Incident, ending, incidents
@@ -43,14 +43,14 @@ _MOST_NAMES: Final = 8
 _MOST_DEAD: Final = 1_000  # vassals that died without a daemon
 
 
-def page(reader: Reader, upto: int, after: int | None = None) -> Page:
-    """The page of the last incident behind ``after``, up to an event. Raises NotFound."""
-    return _last(reader, upto, after)[1]
+def page(reader: Reader, upto: int, since: Moment | None = None) -> Page:
+    """The page of the last incident from ``since`` on, up to an event. Raises NotFound."""
+    return _last(reader, upto, since)[1]
 
 
-def record(reader: Reader, upto: int, after: int | None = None) -> dict[str, Any]:
+def record(reader: Reader, upto: int, since: Moment | None = None) -> dict[str, Any]:
     """The last incident for programs."""
-    one, found = _last(reader, upto, after)
+    one, found = _last(reader, upto, since)
     return {
         **msgspec.to_builtins(one),
         "title": found.title,
@@ -61,9 +61,9 @@ def record(reader: Reader, upto: int, after: int | None = None) -> dict[str, Any
     }
 
 
-def _last(reader: Reader, upto: int, after: int | None) -> tuple[Incident, Page]:
+def _last(reader: Reader, upto: int, since: Moment | None) -> tuple[Incident, Page]:
     """The incident that began last, and its page."""
-    found = incidents(reader, upto, after)
+    found = incidents(reader, upto, None if since is None else reader.seq_before(since))
     while found:
         one = found.pop(0)
         if one.kind != "crash loop":
@@ -75,11 +75,10 @@ def _last(reader: Reader, upto: int, after: int | None) -> tuple[Incident, Page]
             break
     else:
         text = (
-            f"no incident is in this {'journal' if after is None else 'period'}: no outage, no mass"
+            f"no incident is in this {'journal' if since is None else 'period'}: no outage, no mass"
             " removal, no crash loop, no death of the daemon"
         )
-        begins_later = after is not None and after > reader.anchor.seq
-        raise NotFound(text if begins_later else or_in_archive(reader, text))
+        raise NotFound(or_in_archive_since(reader, since, text))
     if not made.altered:
         seqs = [one.seq, one.last, *(one.outage or ()), one.doubted, *one.removed]
         made.altered = altered(reader, (seq for seq in seqs if seq is not None))

@@ -17,10 +17,14 @@ from .shared import check_order
 
 
 class Period(NamedTuple):
-    """The events behind ``after`` and up to ``upto``. Without a beginning, ``after`` is None."""
+    """The events behind ``after`` and up to ``upto``. Without a beginning, ``after`` is None.
+
+    ``since`` is the beginning as it was told. It may be from before this file.
+    """
 
     after: int | None
     upto: int
+    since: Moment | None = None
 
     def has(self, seq: int) -> bool:
         """Whether an event is in it."""
@@ -64,4 +68,4 @@ def period_of(
     upto = moment(reader, end, None)
     if until is not None:
         upto = min(upto, reader.head.seq)
-    return Period(None if since is None else reader.seq_before(since), upto)
+    return Period(None if since is None else reader.seq_before(since), upto, since)

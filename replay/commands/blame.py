@@ -43,9 +43,9 @@ def command(
     --since. Such a line is told with the deploy that was there then. NAME may be a pattern
     ('app-*').
     """
-    after, upto = period_of(reader, since, until, at, seq)
+    period = period_of(reader, since, until, at, seq)
     found, several = of_each(
-        reader, (name,), lambda each: (each, blame.blame(reader, each, upto, after))
+        reader, (name,), lambda each: (each, blame.blame(reader, each, period.upto, period.after))
     )
     if form == "short":
         for place, (each, lines) in enumerate(found):
@@ -56,7 +56,7 @@ def command(
         records = chain.from_iterable(blame.records(reader, lines) for _, lines in found)
         write(formatted(form, blame.COLUMNS, records), raw=raw)
     for each, _ in found:
-        last = reader.last_of(each, DEPLOYS, upto)
+        last = reader.last_of(each, DEPLOYS, period.upto)
         if last is not None and last[2] not in DEPLOYED:
             complain(f"{each} is not there any more: event {last[0]} removed it")
     bad = altered(reader, (line.version.seq for _, lines in found for line in lines))

@@ -55,13 +55,12 @@ def command(
         raise click.UsageError("--since is for the incidents of the fleet; say --at with NAME")
     check_order(reader, since, until)
     seq = moment(reader, at if until is None else until, None)
-    after = None if since is None else reader.seq_before(since)
     if as_json:
-        records, several = _records(reader, names, seq, after)
+        records, several = _records(reader, names, seq, since)
         pieces = [escapes.encode(records if several else records[0]), b"\n"]
         altered = [number for record in records for number in record["altered"]]
     else:
-        pages = _pages(reader, names, seq, after)
+        pages = _pages(reader, names, seq, since)
         texts = ("\n".join((*markdown(page), "")) for page in pages)
         pieces = ["\n".join(texts).encode()]
         altered = [number for page in pages for number in page.altered]
@@ -75,17 +74,17 @@ def command(
     return complain(complaint(reader, altered), UNREADABLE) if altered else 0
 
 
-def _pages(reader: Reader, names: Sequence[str], seq: int, after: int | None) -> list[Page]:
+def _pages(reader: Reader, names: Sequence[str], seq: int, since: Moment | None) -> list[Page]:
     if not names:
-        return [incident_of_fleet.page(reader, seq, after)]
+        return [incident_of_fleet.page(reader, seq, since)]
     return _of_each(reader, names, seq, incident_of_vassal.page)[0]
 
 
 def _records(
-    reader: Reader, names: Sequence[str], seq: int, after: int | None
+    reader: Reader, names: Sequence[str], seq: int, since: Moment | None
 ) -> tuple[list[dict[str, Any]], bool]:
     if not names:
-        return [incident_of_fleet.record(reader, seq, after)], False
+        return [incident_of_fleet.record(reader, seq, since)], False
     return _of_each(reader, names, seq, incident_of_vassal.record)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from emperord.journal.chain import digest
-from journal_builder import MONITOR, OTHER, Builder, building
+from emperord.journal.times import rfc3339
+from journal_builder import MONITOR, OTHER, SECOND, Builder, building
 from support.archives import ask, cut, joined, sql
 
 ADVICE = "look in the archive old.db: give it by another --journal, before this one"
@@ -100,14 +101,32 @@ def test_it_names_the_archive(
         "why breaks.ini",
         "why new.ini",
         "incident new.ini",
-        "history held.ini --since @{begin}",
-        "search only-here --since @{begin}",
-        "bisect new.ini --since @{begin}",
+        "history held.ini --since {since}",
+        "search only-here --since {since}",
+        "incident --since {since}",
+        "bisect new.ini --since {since}",
+        "bisect held.ini --since {since}",
     ],
 )
-def test_it_does_not_where_this_file_has_all(paths: tuple[Path, Path], command: str) -> None:
-    result = ask(paths[1], *command.format(begin=begin(paths[1]) + 1).split())
+@pytest.mark.parametrize("by_time", [False, True], ids=["number", "time"])
+def test_it_does_not_where_this_file_has_all(
+    paths: tuple[Path, Path], command: str, by_time: bool
+) -> None:
+    path = paths[1]
+    result = ask(path, *command.format(since=moment(path, begin(path), by_time)).split())
     assert ADVICE not in result.output
+
+
+@pytest.mark.parametrize(
+    "command", ["history held.ini", "search only-here", "incident", "bisect held.ini"]
+)
+@pytest.mark.parametrize("by_time", [False, True], ids=["number", "time"])
+def test_it_does_where_the_last_event_before_this_file_is_asked_for(
+    paths: tuple[Path, Path], command: str, by_time: bool
+) -> None:
+    path = paths[1]
+    result = ask(path, *command.split(), "--since", moment(path, begin(path) - 1, by_time))
+    assert ADVICE in result.output
 
 
 @pytest.mark.parametrize("command", CASES)
@@ -119,6 +138,14 @@ def begin(path: Path) -> int:
     """The first event of a journal."""
     ((seq,),) = sql(path, "SELECT min(seq) FROM event")
     return int(seq)
+
+
+def moment(path: Path, seq: int, by_time: bool) -> str:
+    """An event near the beginning of a journal, by its number or by its time."""
+    if not by_time:
+        return f"@{seq}"
+    ((first, at),) = sql(path, "SELECT min(seq), min(at) FROM event")
+    return rfc3339(at + (seq - first) * SECOND)
 
 
 # The configs that the fleet has where the file begins
