@@ -39,7 +39,7 @@ class Incident(msgspec.Struct):
 
     ``about`` is the source or the vassal, and ``text`` tells the rest of the sentence. ``outage``
     and ``doubted`` are the events of an outage and of a doubt that belong to it. ``removed`` are
-    the removals; an outage has those of fewer than ``MASS`` vassals with which it ended.
+    the removals; an outage has those of fewer than ``MASS`` vassals at once with which it ended.
     """
 
     kind: Kind
@@ -95,8 +95,8 @@ def _of_source(source: str, events: Iterable[Event]) -> Iterator[Incident]:
     doubted: Event | None = None
     run: list[Event] = []
     for event in events:
-        if run and (event.kind != "vassal_removed" or event.at - run[-1].at > GAP):
-            if len(run) >= MASS:
+        if run and (event.kind != "vassal_removed" or event.at - run[-1].at > APART):
+            if _most_at_once(run) >= MASS:
                 yield from _removal(source, run, outage, doubted)
                 outage = doubted = None
             elif outage is not None:
@@ -117,11 +117,20 @@ def _of_source(source: str, events: Iterable[Event]) -> Iterator[Incident]:
             doubted = event
         elif event.kind == "vassal_removed":
             run.append(event)
-    if len(run) >= MASS:
+    if _most_at_once(run) >= MASS:
         yield from _removal(source, run, outage, doubted)
     elif outage is not None:
         _add_removals(outage, run, doubted)
         yield outage
+
+
+def _most_at_once(run: Iterable[Event]) -> int:
+    """The most removals of a run that follow each other within ``GAP``."""
+    most = count = last = 0
+    for event in run:
+        count = count + 1 if event.at - last <= GAP else 1
+        most, last = max(most, count), event.at
+    return most
 
 
 def _removal(
@@ -149,19 +158,21 @@ def _add_removals(outage: Incident, run: Sequence[Event], doubted: Event | None)
     """
     if not run or outage.until is None or outage.removed:
         return
-    if doubted is not None and doubted.seq > outage.last and _is_of_doubt(doubted, run):
-        outage.doubted = doubted.seq
+    if doubted is not None and doubted.seq > outage.last and (its := _of_doubt(doubted, run)):
+        outage.doubted, run = doubted.seq, its
     elif run[0].at - outage.until > APART:
         return
     outage.removed, outage.last = [event.seq for event in run], run[-1].seq
     outage.text += f", and lost {len(run)} vassal{'s' if len(run) > 1 else ''}"
 
 
-def _is_of_doubt(doubted: Event, run: Sequence[Event]) -> bool:
-    """Whether a doubted listing lacked all vassals of these removals, not long before them."""
+def _of_doubt(doubted: Event, run: Sequence[Event]) -> list[Event]:
+    """The removals of vassals that a doubted listing lacked, not long before them."""
     assert isinstance(doubted.body, Doubted)
-    names = {event.vassal for event in run}
-    return run[0].at - doubted.at < _TIED and names.issubset(doubted.body.missing)
+    if run[0].at - doubted.at >= _TIED:
+        return []
+    missing = set(doubted.body.missing)
+    return [event for event in run if event.vassal in missing]
 
 
 # Daemons

@@ -60,6 +60,20 @@ def loses_few(b: Builder) -> None:
     b.added(NAMES[0], b"release = 1")  # 28
 
 
+def loses_few_with_pauses(b: Builder) -> None:
+    """The removals of one listing, while the disk is slow."""
+    back_soon(b)
+    for name, after in zip(NAMES[:4], (0.001, 0.15, 0.4, 0.001), strict=True):  # 25 to 28
+        b.event("vassal_removed", name, MONITOR, after=after, reason="no longer listed")
+
+
+def loses_many_with_pauses(b: Builder) -> None:
+    back_soon(b)
+    for number, name in enumerate(NAMES):  # 25 to 30
+        after = 0.5 if number == 5 else 0.001
+        b.event("vassal_removed", name, MONITOR, after=after, reason="no longer listed")
+
+
 def loses_few_after_a_doubt(b: Builder) -> None:
     back(b)
     b.event("listing_doubted", monitor=MONITOR, after=0.001, missing=NAMES, known=6)  # 25
@@ -70,6 +84,11 @@ def loses_few_later(b: Builder) -> None:
     back_soon(b)
     b.event("vassal_removed", NAMES[0], MONITOR, after=2)  # 25
     b.removed(NAMES[1])  # 26
+
+
+def loses_another_with_one_of_a_doubt(b: Builder) -> None:
+    loses_few_after_a_doubt(b)
+    b.event("vassal_removed", "other.ini", MONITOR, after=0.3)  # 27: never there
 
 
 def loses_another_after_a_doubt(b: Builder) -> None:
@@ -151,6 +170,19 @@ STORIES: dict[Callable[[Builder], None], list[str]] = {
         "## Came back\n\n- 1 with the same text: shop0.ini\n- 1 not back: shop1.ini\n",
         "## Also changed within a minute of it\n",
         "removed: shop0.ini, shop1.ini, from dir:vassals (events 25-26)\n",
+    ],
+    loses_few_with_pauses: [
+        f"# {SOURCE} could not be read for 3.00s, and lost 4 vassals\n",
+        "- **removed:** 4 of 6 at once, 2026-11-24 06:05:25.001 UTC, within 0.55s (events 25-28)\n",
+        "- 4 not back: shop0.ini, shop1.ini, shop2.ini, shop3.ini\n",
+    ],
+    loses_many_with_pauses: [
+        f"# {SOURCE} lost 6 of its 6 vassals\n",
+        "- **removed:** 6 of 6 at once, 2026-11-24 06:05:25.001 UTC, within 0.50s (events 25-30)\n",
+    ],
+    loses_another_with_one_of_a_doubt: [
+        f"# {SOURCE} could not be read for 1m00s, and lost 1 vassal\n",
+        "- **removed:** 1 of 6 at once, 2026-11-24 06:06:25.001 UTC, within 0.00s (events 26-26)\n",
     ],
     loses_few_after_a_doubt: [
         f"# {SOURCE} could not be read for 1m00s, and lost 1 vassal\n",
