@@ -4,24 +4,69 @@ A directory service (LDAP, SSSD) may be behind the user database (NSS), and no l
 interrupted. One thread starts all vassals, so it makes no lookup. Each account has a thread of its
 own, which is left behind when the answer is late. Then starts of this account's vassals fail at
 once, and those of others go on.
+
+A lookup belongs to no caller: it goes on when its caller is cancelled, and its answer is for all
+that wait for the same. It hangs only after it has itself taken longer than the patience.
 """
 
+import contextlib
 from collections.abc import Callable
-from typing import Final, TypeVar, TypeVarTuple
+from typing import Any, Final, NamedTuple, TypeVar, TypeVarTuple
+
+import trio
 
 from ...journal.events import Spec
 from ...journal.policy import Policy
-from .user_threads import PATIENCE, Account, NoAnswer, UserThreads
+from . import threads
 from .users import User, user_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+PATIENCE: Final = 5.0  # seconds for one lookup
 _AT_ONCE: Final = 64  # lookups of different accounts; so many vassals start at once by default
+_OF_USER: Final = ("user", "group")  # the settings that a vassal's user depends on
+_What = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its arguments
+
+
+class Account(NamedTuple):
+    """The key of a lookup: ids or names.
+
+    ``owner`` is whose the sockets of the vassal are, where its settings say so.
+    """
+
+    user: int | str | None
+    group: int | str | None = None
+    owner: str | None = None
 
 
 class NotAnswered(Exception):
     """The user database did not tell an account in time; the text says so."""
+
+
+class _Lookup:
+    """One lookup, which runs in a thread, and its answer. Times are ``trio.current_time()``."""
+
+    def __init__(self, look: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.what: _What = look, args
+        self.began = trio.current_time()
+        self.over = trio.Event()
+        self._answers: list[Any] = []
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        """Make it. Blocks, for a thread."""
+        look, args = self.what
+        try:
+            self._answers.append(look(*args))
+        except Exception as error:
+            self._error = error
+
+    def answer(self) -> Any:
+        """Its answer. Raises the error that it has ended with."""
+        if self._error is not None:
+            raise self._error
+        return self._answers[0]
 
 
 class Accounts:
@@ -33,8 +78,10 @@ class Accounts:
         patience: float = PATIENCE,
     ) -> None:
         self._look = look
+        self._patience = patience
+        self._lookups: dict[Account, _Lookup] = {}  # that have not ended
         # Its own, so that late lookups take no place from jobs on tenants' files.
-        self._threads = UserThreads(patience, _AT_ONCE)
+        self._places = trio.Semaphore(_AT_ONCE)
 
     async def user_of(self, spec: Spec, policy: Policy) -> User | None:
         """The user that a vassal of this spec runs as; None for the daemon's own.
@@ -44,14 +91,60 @@ class Accounts:
         account = account_of(spec, policy)
         if account is None:
             return None
-        return await self.run(account, self._look, spec, policy)
+        return await self.run(account, self._look, reduced(spec, _OF_USER), policy)
 
     async def run(self, account: Account, look: Callable[[*Ts], T], *args: *Ts) -> T:
-        """The result of another lookup of an account. Raises NotAnswered as above."""
+        """The result of another lookup of an account. Raises NotAnswered as above.
+
+        Callers with equal arguments share one lookup. An account has one lookup at a time.
+        """
+        what: _What = look, args
+        found: _Lookup | None = None
+        while found is None:
+            lookup = self._lookups.get(account)
+            if lookup is not None:
+                await self._wait(lookup)
+            else:
+                async with self._places:
+                    if account in self._lookups:  # another caller has begun it meanwhile
+                        continue
+                    lookup = self._begin(account, _Lookup(look, args))
+                    await self._wait(lookup)
+            if lookup.what == what:
+                found = lookup
+        answer: T = found.answer()
+        return answer
+
+    def _begin(self, account: Account, lookup: _Lookup) -> _Lookup:
+        """Have it run in a thread. Raises NotAnswered if there can be none."""
+        token = trio.lowlevel.current_trio_token()
+
+        def deliver(_: object) -> None:
+            with contextlib.suppress(trio.RunFinishedError):
+                token.run_sync_soon(self._end, account, lookup)
+
         try:
-            return await self._threads.run(account, look, *args)
-        except NoAnswer as error:
-            raise NotAnswered(f"the user database gives {error}") from None
+            trio.lowlevel.start_thread_soon(lookup.run, deliver)
+        except RuntimeError as error:
+            if not threads.refused(error):
+                raise
+            reason = "the user database gives no answer, as there are no more threads"
+            raise NotAnswered(reason) from None
+        self._lookups[account] = lookup
+        return lookup
+
+    def _end(self, account: Account, lookup: _Lookup) -> None:
+        del self._lookups[account]
+        lookup.over.set()
+
+    async def _wait(self, lookup: _Lookup) -> None:
+        """Wait for its end. Raises NotAnswered if that is late."""
+        until = lookup.began + self._patience
+        with trio.move_on_at(until):
+            await lookup.over.wait()
+        if not lookup.over.is_set():
+            seconds = f"{until - lookup.began:.3g} s"
+            raise NotAnswered(f"the user database gives no answer within {seconds}")
 
 
 def account_of(spec: Spec, policy: Policy) -> Account | None:
@@ -62,3 +155,9 @@ def account_of(spec: Spec, policy: Policy) -> Account | None:
         return Account(*policy.user)
     named = spec.settings.get("user")
     return None if named is None else Account(named, spec.settings.get("group"))
+
+
+def reduced(spec: Spec, names: tuple[str, ...]) -> Spec:
+    """A spec with these settings and the uid and gid alone: equal for all that may share."""
+    settings = {name: spec.settings[name] for name in names if name in spec.settings}
+    return Spec(ts=0, uid=spec.uid, gid=spec.gid, settings=settings)

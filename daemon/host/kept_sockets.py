@@ -25,18 +25,20 @@ from ..core.listening import addresses
 from ..keeper.link import KeeperLink
 from ..keeper.protocol import LEFT
 from . import descriptors, socket_limits
-from .accounts import Accounts, NotAnswered
+from .accounts import Account, Accounts, NotAnswered, reduced
 from .listen_address import CannotListen, parse
 from .listeners import ALWAYS, from_kept
 from .opening import Listener, Opening, run_opening, thread_key
 from .passed_sockets import PassedSockets
 from .socket_files import Terms, remove, terms
-from .user_threads import Account, NoAnswer, UserThreads
+from .user_threads import NoAnswer, UserThreads
 from .users import NoAccount, user_of
 
 log = logging.getLogger("emperor.host")
 
 ROOTS: Final = 1024  # ports below it are root's
+# The settings that the terms depend on.
+_OF_TERMS: Final = ("user", "group", "listen-owner", "listen-mode", "listen-backlog")
 _SEPARATOR: Final = "\n"  # of vassal and address in the keeper's names; names have none
 
 
@@ -132,7 +134,8 @@ class KeptSockets:
             return terms_of(spec, self._policy())
         account = Account(*map(settings.get, ("user", "group", "listen-owner")))
         try:
-            return await self._accounts.run(account, terms_of, spec, self._policy())
+            own = reduced(spec, _OF_TERMS)
+            return await self._accounts.run(account, terms_of, own, self._policy())
         except NotAnswered as error:
             reason = f"the owner of its sockets cannot be looked up: {error}"
             raise CannotListen(reason, "resources") from None

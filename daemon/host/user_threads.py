@@ -1,12 +1,15 @@
-"""Threads for what may block on a tenant's files, or in the user database: for so long only.
+"""Threads for what may block on a tenant's files: for so long only.
 
 A tenant decides on which file system its files are, and so whether the daemon gets an answer there.
 A thread on a dead mount cannot be ended, only left behind. So each user has one thread at a time.
 While that hangs, starts of this user's vassals fail at once, and those of others go on.
+
+A caller may be cancelled while its job runs. That job hangs only after it has taken as long as any
+job may, so the next one waits for it until then.
 """
 
 from collections.abc import Callable, Hashable
-from typing import Final, NamedTuple, TypeVar, TypeVarTuple
+from typing import Final, TypeVar, TypeVarTuple
 
 import trio
 
@@ -19,31 +22,17 @@ PATIENCE: Final = 5.0  # seconds for one job
 _AT_ONCE: Final = 16  # jobs of different users; those that hang do not count
 
 
-class Account(NamedTuple):
-    """The key of a lookup in the user database: ids or names. That may not answer, either.
-
-    ``owner`` is whose the sockets of the vassal are, where its settings say so.
-    """
-
-    user: int | str | None
-    group: int | str | None = None
-    owner: str | None = None
-
-
 class NoAnswer(Exception):
     """The job did not end in time; if it ends at all, its result is lost."""
 
 
 class _Thread:
-    """The thread of one user. It may hang after its caller has given up."""
+    """The thread of one user. Its job may go on after its caller has given up."""
 
     def __init__(self) -> None:
         self.turn = trio.Lock()
         self.limiter = trio.CapacityLimiter(1)
-
-    @property
-    def hangs(self) -> bool:
-        return self.limiter.borrowed_tokens > 0
+        self.began = 0.0  # of its last job, as ``trio.current_time()``
 
 
 class UserThreads:
@@ -57,17 +46,27 @@ class UserThreads:
     async def run(self, whose: Hashable, job: Callable[[*Ts], T], *args: *Ts) -> T:
         """The result of a job. ``whose`` is its key: a uid for files that a tenant chose.
 
-        Raises NoAnswer; for a tenant's job or a lookup also if there are no more threads. Other
-        jobs are then done on the event loop.
+        Raises NoAnswer; for a tenant's job also if there are no more threads. Other jobs are then
+        done on the event loop.
         """
         thread = self._threads.setdefault(whose, _Thread())
         async with thread.turn:
-            if not thread.hangs:
+            if await self._is_free(thread):
                 async with self._at_once:
+                    thread.began = trio.current_time()
                     with trio.move_on_after(self._patience):
-                        own = isinstance(whose, int | Account)
+                        own = isinstance(whose, int)
                         return await self._in_thread(thread, job, *args, own=own)
         raise NoAnswer(f"no answer within {self._patience:g} s")
+
+    async def _is_free(self, thread: _Thread) -> bool:
+        """Whether it takes a job. Waits for one whose caller was cancelled until that is late."""
+        if thread.limiter.borrowed_tokens == 0:
+            return True
+        with trio.move_on_at(thread.began + self._patience):
+            async with thread.limiter:
+                return True
+        return False
 
     @staticmethod
     async def _in_thread(thread: _Thread, job: Callable[[*Ts], T], *args: *Ts, own: bool) -> T:

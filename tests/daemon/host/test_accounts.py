@@ -5,14 +5,15 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import trio
-from emperord.daemon.host.accounts import Accounts, NotAnswered, account_of
-from emperord.daemon.host.user_threads import PATIENCE, Account
-from emperord.daemon.host.users import User
+import trio.testing
+from emperord.daemon.host.accounts import PATIENCE, Account, Accounts, NotAnswered, account_of
+from emperord.daemon.host.users import NoAccount, User
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
 from support.ports import free_port
@@ -82,6 +83,82 @@ async def test_a_late_answer_delays_its_own_account_alone() -> None:
             assert shared.borrowed_tokens == 0
     finally:
         answers.set()
+
+
+class Lookups:
+    """Lookups that hang until each is told to end. Each account is that of its name."""
+
+    def __init__(self, patience: float) -> None:
+        self.begun: list[str] = []
+        self._answers: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+        self.accounts = Accounts(self._look, patience)
+
+    def _look(self, spec: Spec, _: Policy) -> User | None:
+        name = spec.settings["user"]
+        self.begun.append(name)
+        self._answers[name].wait()
+        return User(BOB, BOBS, (BOBS,), {"USER": name})
+
+    def end(self, *names: str) -> None:
+        for name in names:
+            self._answers[name].set()
+
+    async def of(self, name: str, of: str = "") -> str:
+        """The name that a lookup for the vassal ``of`` tells."""
+        user = await self.accounts.user_of(Spec(ts=1, path=of, settings={"user": name}), Policy())
+        assert user is not None
+        return user.account["USER"]
+
+
+async def test_a_cancelled_start_is_not_taken_for_a_late_answer() -> None:
+    """All that wait for an account share one lookup, whose caller may be gone."""
+    lookups = Lookups(patience=20)
+    told: list[str] = []
+
+    async def start(number: int) -> None:
+        told.append(await lookups.of("alice", f"{number}.ini"))
+
+    try:
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                async with trio.open_nursery() as removed:
+                    removed.start_soon(start, 0)
+                    await until(lambda: lookups.begun)
+                    removed.start_soon(start, 1)
+                    nursery.start_soon(start, 2)
+                    await trio.testing.wait_all_tasks_blocked()
+                    removed.cancel_scope.cancel()
+                nursery.start_soon(start, 3)
+                await trio.testing.wait_all_tasks_blocked()
+                lookups.end("alice")
+    finally:
+        lookups.end("alice")
+    assert told == ["alice"] * 2
+    assert lookups.begun == ["alice"]
+
+
+async def test_an_error_is_for_all_that_wait() -> None:
+    errors: list[NoAccount] = []
+    accounts = Accounts()
+    unknown = Spec(ts=1, settings={"user": "no-such-account"})
+
+    async def start() -> None:
+        with pytest.raises(NoAccount) as raised:
+            await accounts.user_of(unknown, Policy())
+        errors.append(raised.value)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(start)
+    assert {str(error) for error in errors} == {
+        "[emperor] user = no-such-account: there is no such account"
+    }
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for a thread."""
+    while not condition():
+        await trio.lowlevel.checkpoint()
 
 
 async def test_no_lookup_is_made_on_the_event_loop() -> None:

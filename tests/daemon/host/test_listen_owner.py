@@ -4,10 +4,10 @@ import threading
 
 import pytest
 import trio
-from emperord.daemon.host.accounts import Accounts, NotAnswered
+from emperord.daemon.host.accounts import Account, Accounts, NotAnswered
 from emperord.daemon.host.kept_sockets import KeptSockets
 from emperord.daemon.host.listen_address import CannotListen
-from emperord.daemon.host.user_threads import Account, UserThreads
+from emperord.daemon.host.user_threads import UserThreads
 from emperord.daemon.keeper.link import KeeperLink
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import trio
+import trio.testing
 from emperord.daemon.host.user_threads import NoAnswer, UserThreads
 
 ALICE, BOB = 61_001, 61_002
@@ -34,6 +35,44 @@ async def test_a_job_that_hangs_is_its_users() -> None:
     with trio.fail_after(10):
         await served_again(users)
     assert ended == [1]
+
+
+@pytest.mark.parametrize(
+    ("patience", "ends"),
+    [pytest.param(20, True, id="and ends"), pytest.param(0.2, False, id="and hangs")],
+)
+async def test_the_next_job_waits_for_one_whose_caller_was_cancelled(
+    patience: float, ends: bool
+) -> None:
+    users, answers, begun = UserThreads(patience), threading.Event(), threading.Event()
+    told: list[object] = []
+
+    def hang() -> None:
+        begun.set()
+        answers.wait()
+
+    async def call() -> None:
+        try:
+            told.append(await users.run(ALICE, lambda: "fine"))
+        except NoAnswer:
+            told.append(None)
+
+    try:
+        with trio.fail_after(10):
+            async with trio.open_nursery() as cancelled:
+                cancelled.start_soon(users.run, ALICE, hang)
+                await trio.to_thread.run_sync(begun.wait)
+                cancelled.cancel_scope.cancel()
+            async with trio.open_nursery() as nursery:
+                for _ in range(3):
+                    nursery.start_soon(call)
+                if ends:
+                    await trio.testing.wait_all_tasks_blocked()
+                    assert told == []
+                    answers.set()
+    finally:
+        answers.set()
+    assert told == ["fine" if ends else None] * 3
 
 
 async def served_again(users: UserThreads) -> None:
