@@ -114,7 +114,8 @@ class SpawnFailed(Body, frozen=True):
     """No process came of the attempt.
 
     ``exec``: it cannot be executed as it is; ``resources``: the machine refused (fork,
-    descriptors, memory); ``interrupted``: the daemon ended before it could try.
+    descriptors, memory); ``interrupted``: it was not tried. The daemon ended before it could, or
+    a new instance waits for the user database.
     """
 
     attempt: int

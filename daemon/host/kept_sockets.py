@@ -42,6 +42,10 @@ _OF_TERMS: Final = ("user", "group", "listen-owner", "listen-mode", "listen-back
 _SEPARATOR: Final = "\n"  # of vassal and address in the keeper's names; names have none
 
 
+class OwnerNotTold(CannotListen):
+    """The user database did not tell the owner of a socket in time."""
+
+
 class KeptSockets:
     """The sockets, by vassal and address.
 
@@ -138,7 +142,7 @@ class KeptSockets:
             return await self._accounts.run(account, terms_of, own, self._policy())
         except NotAnswered as error:
             reason = f"the owner of its sockets cannot be looked up: {error}"
-            raise CannotListen(reason, "resources") from None
+            raise OwnerNotTold(reason, "resources") from None
 
     async def _open(
         self, vassal: str, address: str, how: Terms, made: list[Listener], before: int

@@ -3,17 +3,26 @@
 Spawning runs in a worker thread, one at a time (``spawner.py``). Orders for a vassal whose spawn is
 under way wait for it. Before that its account is looked up (``accounts.py``): an order to end it
 does not wait for a user database that may not answer.
+
+Without an answer, a start has failed for want of resources. The failure of a new instance beside
+one that runs would refuse its change, which is not to blame. So that instance counts as not tried,
+and the fold orders the next one.
+
 ``spawned`` is durable before the vassal's descriptors are watched, so its first byte never
 overtakes it. A process that a lost journal has left is taken over instead (``unjournaled.py``).
 """
 
 import logging
-from typing import Final
+import math
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, TypeVar
 
 import msgspec
 import trio
 
 from ...journal.events import Fault, Spawned, SpawnFailed, Spec
+from ...monitors.backoff import Backoff
 from ..core import attempts
 from ..core.actions import Action
 from ..core.draft import Draft
@@ -24,6 +33,7 @@ from .config_sender import ConfigSender
 from .context import HostContext
 from .controller import Controller
 from .exposed import exposed
+from .kept_sockets import OwnerNotTold
 from .listen_address import CannotListen
 from .mailbox import Mailbox
 from .notifications import Notifications
@@ -40,6 +50,11 @@ log = logging.getLogger("emperor.host")
 
 _ENTRY: Final = 1.0  # seconds from its start until a process is in its cgroup
 _ENDS: Final = ("stop", "retire", "kill")
+_SHARE: Final = 0.8  # of the time for a start; the rest is for its program
+_FIRST_PAUSE: Final = 1.0  # seconds from a late lookup for a new instance to the next one
+_LONGEST_PAUSE: Final = 5.0  # seconds; it has a slot meanwhile
+
+T = TypeVar("T")
 
 
 class _Ended(Exception):
@@ -85,8 +100,9 @@ class Launcher:
         self.one_spawn = self._spawner.one_spawn
         # Orders for attempts whose spawn is under way, in order.
         self._waiting: dict[tuple[str, int | None], list[tuple[Action, Spec | None]]] = {}
-        # Lookups of accounts that are under way, for such attempts.
+        # Lookups of accounts that are under way, for such attempts, and pauses after them.
         self._lookups: dict[tuple[str, int | None], trio.CancelScope] = {}
+        self._backoffs: dict[str, Backoff] = {}  # of vassals whose new instance waits for them
 
     @property
     def is_busy(self) -> bool:
@@ -132,6 +148,7 @@ class Launcher:
         if process is None:
             return
         self._processes.add(process)
+        self._backoffs.pop(vassal.name, None)
         self._trees.expect_orphans()
         if process.unsent_frame:
             self._configs.send(process)
@@ -154,6 +171,7 @@ class Launcher:
 
         One that is to run ``beside`` another one is always new.
         """
+        until = trio.current_time() + _SHARE * _seconds(vassal, at)
         try:
             process = None
             if not beside:
@@ -165,18 +183,19 @@ class Launcher:
             if reason is not None:
                 await self._refuse(vassal, reason, "resources")
                 return None
-            user = await self._user_of(vassal)
+            user = await self._user_of(vassal, until)
             await self._on_demand.settled(vassal.name)
             if vassal.running is not None:
                 await self._kept_sockets.open(vassal.name, vassal.running)
             return await self._spawner.start(vassal, at, user)
+        except (NotAnswered, OwnerNotTold) as error:
+            reason = f"cannot start it now: {error}"
+            await self._refuse_for_now(vassal, reason, until if beside else None)
         except CannotListen as error:
             never = error.fault == "address" and error.holder is None
             await self._refuse(vassal, str(error), "exec" if never else "resources")
         except (command.CannotRun, NoAccount) as error:
             await self._refuse(vassal, str(error), "exec")
-        except NotAnswered as error:
-            await self._refuse(vassal, f"cannot start it now: {error}", "resources")
         except _Ended as error:
             await self._refuse(vassal, str(error), "interrupted")
         except OSError as error:
@@ -184,21 +203,48 @@ class Launcher:
             await self._refuse(vassal, *error_text(error, cwd))
         return None
 
-    async def _user_of(self, vassal: Vassal) -> User | None:
-        """Whom it runs as; None for the daemon's own. Raises NoAccount, NotAnswered, _Ended."""
+    async def _user_of(self, vassal: Vassal, until: float) -> User | None:
+        """Whom it runs as; None for the daemon's own. Raises NoAccount, NotAnswered, _Ended.
+
+        ``until`` is when the answer is late, as ``trio.current_time()``.
+        """
         spec, policy = vassal.running, self._policy()
         if spec is None or account_of(spec, policy) is None:
             return None
+        seconds = until - trio.current_time()
+        with trio.move_on_at(until):
+            return await self._unless_ended(vassal, partial(self._accounts.user_of, spec, policy))
+        raise NotAnswered(f"the user database gives no answer within {seconds:.3g} s")
+
+    async def _unless_ended(self, vassal: Vassal, wait: Callable[[], Awaitable[T]]) -> T:
+        """Wait for something, but not after an order to end the vassal. Raises _Ended then."""
         its = vassal.name, vassal.attempt
         with trio.CancelScope() as scope:
             if any(action.do in _ENDS for action, _ in self._waiting[its]):
                 scope.cancel()
             self._lookups[its] = scope
             try:
-                return await self._accounts.user_of(spec, policy)
+                return await wait()
             finally:
                 del self._lookups[its]
         raise _Ended("it was to end before its account was looked up")
+
+    async def _refuse_for_now(self, vassal: Vassal, reason: str, until: float | None) -> None:
+        """Record that the user database did not answer, and that it is asked again.
+
+        A new instance beside another one has to be told ``until`` then. The fold orders the next
+        one at once, so there is a pause.
+        """
+        if until is None:
+            await self._refuse(vassal, reason, "resources")
+            return
+        backoff = self._backoffs.setdefault(vassal.name, Backoff(_FIRST_PAUSE, _LONGEST_PAUSE))
+        pause = min(backoff.pause(), max(0.0, until - trio.current_time()))
+        try:
+            await self._unless_ended(vassal, partial(trio.sleep, pause))
+        except _Ended as error:
+            reason = str(error)
+        await self._refuse(vassal, reason, "interrupted")
 
     async def _take_sockets_back(self, vassal: Vassal) -> None:
         """Go on with the sockets of a process that is taken over, as far as they were kept."""
@@ -237,3 +283,8 @@ def _spawned(vassal: Vassal, process: Process) -> Draft:
         runs = process.unjournaled.spec
         body = msgspec.structs.replace(body, mark=process.mark, runs=runs, control=control)
     return Draft("spawned", body, None, vassal.name, vassal.order)
+
+
+def _seconds(vassal: Vassal, at: int) -> float:
+    """The seconds for its start, which was ordered ``at`` that time."""
+    return math.inf if vassal.deadline is None else (vassal.deadline - at) / 1e9

@@ -241,6 +241,34 @@ def test_starts_and_preflights_are_tried_again(roots: Roots) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "owned", [{"user": str(ALICE)}, {"listen_owner": "nobody"}], ids=["user", "listen-owner"]
+)
+def test_a_replacement_waits_for_the_user_database(roots: Roots, owned: dict[str, str]) -> None:
+    """A change is not refused for it, and a stop does not wait."""
+    settings = {"reload": "replace", "listen": f"127.0.0.1:{free_port()}", **owned}
+    roots.put("a.ini", shell(SLEEP, replace_settle="0s", **settings), 0, 0)
+    roots.answer()
+    roots.start()
+    first = roots.executed("a.ini")
+    roots.hang()
+    roots.put("a.ini", shell("exec sleep 1001", replace_settle="0s", **settings), 0, 0)
+    failed = roots.event("spawn_failed", "a.ini", count=2).body
+    assert failed["fault"] == "interrupted"
+    assert "the user database gives no answer within" in failed["reason"]
+    vassal = roots.vassal("a.ini")
+    assert vassal is not None
+    assert (vassal.pid, vassal.refused) == (first, None)
+    roots.answer()
+    roots.event("exited", "a.ini")
+    assert [roots.pid_of("a.ini")] == roots.running_for("a.ini") != [first]
+    roots.hang()
+    roots.put("a.ini", shell("exec sleep 1002", replace_settle="0s", **settings), 0, 0)
+    roots.event("spawn_failed", "a.ini", count=3)
+    roots.stop()
+
+
+@pytest.mark.slow
 def test_health_that_cannot_be_checked_is_not_lost(roots: Roots) -> None:
     """Checks by command of other vassals go on, however many are late."""
     sick = roots.folder / "sick"
