@@ -18,8 +18,8 @@ Invariants:
   reaps. So the death of the daemon loses neither (``spawn.py``, ``exit_handler.py``).
 - Nothing that a tenant chose blocks the event loop: no file on a dead mount, socket with SO_LINGER,
   or traced process (``user_threads.py``, ``descriptors.py``).
-- A user database that does not answer holds up only starts whose account it is to tell
-  (``accounts.py``).
+- A user database that does not answer fails only starts whose account it is to tell. They have a
+  slot for 5 s, and while a lookup hangs for 0.5 s, so other starts wait little (``accounts.py``).
 - An error about one vassal bars that vassal only (``vassal_tasks.py``). A refusal of the machine
   that passes bars none (``daemon/keeper/refusals.py``).
 - A program runs as a tenant only after it has the tenant's rights for good (``users.py``).

@@ -7,6 +7,10 @@ once, and those of others go on.
 
 A lookup belongs to no caller: it goes on when its caller is cancelled, and its answer is for all
 that wait for the same. It hangs only after it has itself taken longer than the patience.
+
+Each start that waits has a slot of ``--max-starting``. So while a lookup hangs, starts of other
+accounts wait for a shorter time. Each answer may take longer than that. So a late one is kept for
+the next try.
 """
 
 import contextlib
@@ -24,6 +28,8 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 PATIENCE: Final = 5.0  # seconds for one lookup
+SHORT: Final = 0.5  # seconds for one while another hangs
+_KEPT: Final = 60.0  # seconds for which an answer is kept that came late
 _AT_ONCE: Final = 64  # lookups of different accounts; so many vassals start at once by default
 _OF_USER: Final = ("user", "group")  # the settings that a vassal's user depends on
 _What = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its arguments
@@ -50,7 +56,10 @@ class _Lookup:
     def __init__(self, look: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self.what: _What = look, args
         self.began = trio.current_time()
+        self.ended = 0.0
         self.over = trio.Event()
+        self.waiting = 0  # callers
+        self.given_up = False  # by a caller, as it was late
         self._answers: list[Any] = []
         self._error: Exception | None = None
 
@@ -62,6 +71,11 @@ class _Lookup:
         except Exception as error:
             self._error = error
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether it has ended without an error."""
+        return bool(self._answers)
+
     def answer(self) -> Any:
         """Its answer. Raises the error that it has ended with."""
         if self._error is not None:
@@ -70,16 +84,23 @@ class _Lookup:
 
 
 class Accounts:
-    """Looks accounts up. ``look`` is the lookup, ``patience`` the seconds for one."""
+    """Looks accounts up. ``look`` is the lookup, ``patience`` the seconds for one.
+
+    ``short`` are the seconds for one while another hangs.
+    """
 
     def __init__(
         self,
         look: Callable[[Spec, Policy], User | None] = user_of,
         patience: float = PATIENCE,
+        short: float = SHORT,
     ) -> None:
         self._look = look
         self._patience = patience
+        self._short = short
         self._lookups: dict[Account, _Lookup] = {}  # that have not ended
+        # Those that ended when no caller waited any more, by account and function.
+        self._late: dict[tuple[Account, Callable[..., Any]], _Lookup] = {}
         # Its own, so that late lookups take no place from jobs on tenants' files.
         self._places = trio.Semaphore(_AT_ONCE)
 
@@ -99,7 +120,7 @@ class Accounts:
         Callers with equal arguments share one lookup. An account has one lookup at a time.
         """
         what: _What = look, args
-        found: _Lookup | None = None
+        found = self._kept(account, what)
         while found is None:
             lookup = self._lookups.get(account)
             if lookup is not None:
@@ -114,6 +135,13 @@ class Accounts:
                 found = lookup
         answer: T = found.answer()
         return answer
+
+    def _kept(self, account: Account, what: _What) -> _Lookup | None:
+        """The lookup whose answer came after its callers had given up, for the next one."""
+        late = self._late.pop((account, what[0]), None)
+        if late is None or late.what != what:
+            return None
+        return late if trio.current_time() < late.ended + _KEPT else None
 
     def _begin(self, account: Account, lookup: _Lookup) -> _Lookup:
         """Have it run in a thread. Raises NotAnswered if there can be none."""
@@ -135,16 +163,29 @@ class Accounts:
 
     def _end(self, account: Account, lookup: _Lookup) -> None:
         del self._lookups[account]
+        lookup.ended = trio.current_time()
+        if lookup.has_answer and lookup.given_up and not lookup.waiting:
+            self._late[account, lookup.what[0]] = lookup
         lookup.over.set()
 
     async def _wait(self, lookup: _Lookup) -> None:
         """Wait for its end. Raises NotAnswered if that is late."""
         until = lookup.began + self._patience
-        with trio.move_on_at(until):
-            await lookup.over.wait()
+        if any(self._hangs(each) for each in self._lookups.values()):
+            until = min(until, trio.current_time() + self._short)
+        lookup.waiting += 1
+        try:
+            with trio.move_on_at(until):
+                await lookup.over.wait()
+        finally:
+            lookup.waiting -= 1
         if not lookup.over.is_set():
+            lookup.given_up = True
             seconds = f"{until - lookup.began:.3g} s"
             raise NotAnswered(f"the user database gives no answer within {seconds}")
+
+    def _hangs(self, lookup: _Lookup) -> bool:
+        return trio.current_time() >= lookup.began + self._patience
 
 
 def account_of(spec: Spec, policy: Policy) -> Account | None:

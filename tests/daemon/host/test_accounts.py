@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
-from emperord.daemon.host.accounts import PATIENCE, Account, Accounts, NotAnswered, account_of
+from emperord.daemon.host.accounts import (
+    PATIENCE,
+    SHORT,
+    Account,
+    Accounts,
+    NotAnswered,
+    account_of,
+)
 from emperord.daemon.host.users import NoAccount, User
 from emperord.journal.events import Spec
 from emperord.journal.policy import Policy
@@ -88,15 +95,17 @@ async def test_a_late_answer_delays_its_own_account_alone() -> None:
 class Lookups:
     """Lookups that hang until each is told to end. Each account is that of its name."""
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, short: float = SHORT) -> None:
         self.begun: list[str] = []
+        self.ended: list[str] = []
         self._answers: defaultdict[str, threading.Event] = defaultdict(threading.Event)
-        self.accounts = Accounts(self._look, patience)
+        self.accounts = Accounts(self._look, patience, short)
 
     def _look(self, spec: Spec, _: Policy) -> User | None:
         name = spec.settings["user"]
         self.begun.append(name)
         self._answers[name].wait()
+        self.ended.append(name)
         return User(BOB, BOBS, (BOBS,), {"USER": name})
 
     def end(self, *names: str) -> None:
@@ -108,6 +117,10 @@ class Lookups:
         user = await self.accounts.user_of(Spec(ts=1, path=of, settings={"user": name}), Policy())
         assert user is not None
         return user.account["USER"]
+
+    async def is_late(self, name: str) -> None:
+        with pytest.raises(NotAnswered, match="the user database gives no answer within"):
+            await self.of(name)
 
 
 async def test_a_cancelled_start_is_not_taken_for_a_late_answer() -> None:
@@ -153,6 +166,42 @@ async def test_an_error_is_for_all_that_wait() -> None:
     assert {str(error) for error in errors} == {
         "[emperor] user = no-such-account: there is no such account"
     }
+
+
+async def test_many_accounts_that_hang_delay_others_little() -> None:
+    lookups = Lookups(patience=1, short=0.2)
+    names = [f"a{number}" for number in range(200)]
+    lookups.end("bob")
+    began = trio.current_time()
+    try:
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                for name in names:
+                    nursery.start_soon(lookups.is_late, name)
+                await trio.testing.wait_all_tasks_blocked()
+                assert await lookups.of("bob") == "bob"
+            # The first 64 take 1 s, and then each 64 0.2 s.
+            assert trio.current_time() - began < 2.5
+    finally:
+        lookups.end(*names)
+
+
+async def test_an_answer_that_came_too_late_is_for_the_next_try() -> None:
+    lookups = Lookups(patience=0.2, short=0.1)
+    lookups.end("carol")
+    try:
+        with trio.fail_after(10):
+            await lookups.is_late("alice")
+            await lookups.is_late("bob")  # after 0.1 s
+            lookups.end("bob")
+            await until(lambda: "bob" in lookups.ended)
+            assert await lookups.of("carol") == "carol"
+            assert await lookups.of("bob") == "bob"
+            assert lookups.begun == ["alice", "bob", "carol"]
+            assert await lookups.of("bob") == "bob"
+            assert lookups.begun[3:] == ["bob"]  # it is for one try
+    finally:
+        lookups.end("alice")
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -220,6 +269,18 @@ def test_other_vassals_start_and_a_stop_does_not_wait(roots: Roots) -> None:
     told = roots.event("spawn_failed", "a.ini").body
     assert told["reason"] == "it was to end before its account was looked up"
     assert roots.events("deploy_refused") == []
+
+
+@pytest.mark.slow
+def test_many_accounts_that_hang_keep_no_slots(roots: Roots) -> None:
+    for uid in range(ALICE, ALICE + 16):
+        roots.put(f"a{uid}.ini", program("sleep", "1000", user=str(uid)), 0, 0)
+    roots.start("--max-starting", "4")
+    roots.event("vassal_added", count=16)
+    roots.put("b.ini", SLEEPER, 0, 0)
+    added = roots.event("vassal_added", "b.ini").at
+    assert (roots.event("spawned", "b.ini").at - added) / 1e9 < 2 * PATIENCE
+    roots.stop()
 
 
 @pytest.mark.slow
