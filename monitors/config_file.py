@@ -9,6 +9,7 @@ import os
 import stat
 from typing import Final, NamedTuple
 
+from ..journal.locked_files import refuse
 from . import names, ownership, working_directory
 from .listing import status_for
 from .options import MonitorOptions
@@ -55,7 +56,7 @@ class ConfigFiles:
         """The file of the vassal ``name``; ``own`` is the status of the name itself.
 
         In tyrant mode a file of root's is not read: no vassal may run as root. Raises Denied,
-        NotRegular, TooLarge, NotKnown, OSError; Replaced if it changes meanwhile.
+        NotRegular, TooLarge, NotKnown, OSError (LockedFile); Replaced if it changes meanwhile.
         """
         linked = stat.S_ISLNK(own.st_mode)
         if not self._tyrant:
@@ -68,6 +69,7 @@ class ConfigFiles:
             status = whose if whose is not own else os.stat(place[2], dir_fd=place[0])
             if not stat.S_ISREG(status.st_mode):
                 raise NotRegular
+            refuse(status, self._locked.ids(), place[2])
             judgement = self._ownership_flaw(place, own, status, ways)
             return Taken(status, judgement.bar, None, judgement.way)
         self._check_way(name, place, tenant)

@@ -36,7 +36,8 @@ class ReportedState:
             # Nothing is known of these from an earlier look, yet something is there.
             refused |= dict.fromkeys(map(names.shown, found.waiting), "it is being written")
         if self._refused:
-            for label in map(names.shown, found.put_off):
+            # A file that is written all the time is refused as before, and that is no news.
+            for label in map(names.shown, found.kept):
                 if label in self._refused:
                     refused.setdefault(label, self._refused[label])
         for name in found.fresh if self.is_listed else ():

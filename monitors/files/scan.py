@@ -79,6 +79,7 @@ class Scan:
         self.seen: dict[str, Seen] = {}
         self.fresh: set[str] = set()  # names that were read
         self.waiting: set[str] = set()  # names not known yet that are being written
+        self.kept: set[str] = set()  # names of which nothing new is told
         self.refused: dict[str, str] = {}
         self.passed_over: set[str] = set()  # prefixes of directories that cannot be read
         # Names that are to be read, and were not, with the owner of each.
@@ -219,6 +220,7 @@ class Scan:
         return template.partition("@")[0] in self._instances[folder.path]
 
     def _keep(self, name: str, record: Record | None) -> None:
+        self.kept.add(name)
         if record is None:
             self.waiting.add(name)
         else:

@@ -23,6 +23,7 @@ from emperord.monitors.zeromq.endpoint import allowed_keys, read_secret_key
 from emperord.monitors.zeromq.monitor import see_file
 from support.daemon import Daemon
 from support.posix_locks import locks
+from support.root import need_root
 
 REASON = "it is a file of the daemon's own journal"
 LINKS: dict[str, Callable[[Path, Path], None]] = {
@@ -65,6 +66,11 @@ def of_file(path: Path, options: MonitorOptions) -> str:
         os.close(folder)
     assert isinstance(state, Unreadable)
     return state.reason
+
+
+def of_roots_file(path: Path, options: MonitorOptions) -> str:
+    need_root("own a file that tyrant mode does not read")
+    return of_file(path, MonitorOptions(tyrant=True, locked=options.locked))
 
 
 def of_address(path: Path, options: MonitorOptions) -> str:
@@ -115,6 +121,7 @@ def of_witness(path: Path, options: MonitorOptions) -> str:
 
 READERS: dict[str, Callable[[Path, MonitorOptions], str]] = {
     "a config": of_file,
+    "a config of root's in tyrant mode": of_roots_file,
     "the file with an address": of_address,
     "the file of a row": of_row,
     "the file of a message": of_message,

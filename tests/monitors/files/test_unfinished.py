@@ -9,6 +9,7 @@ import trio
 import trio.testing
 from emperord.journal.chain import digest
 from emperord.journal.events import Spec
+from emperord.journal.locked_files import LockedFiles
 from emperord.monitors.contract import Listing, Seen
 from emperord.monitors.files import reader
 from emperord.monitors.files.file_state import Record
@@ -67,6 +68,30 @@ async def test_a_symlinks_target_that_is_being_written_is_waited_for(tmp_path: P
             assert watch.seen["a.ini"].spec is before
             file.write("two")
         await watch.shows("a.ini", "two")
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["new", "a vassal's"])
+async def test_a_refused_file_that_is_written_all_the_time_stays_refused(
+    is_known: bool, tmp_path: Path
+) -> None:
+    """Here it is the journal's: a refusal that is told anew would be written to it."""
+    source = DirSource(tmp_path)
+    log = tmp_path / "journal.db-wal"
+    log.touch()
+    if is_known:
+        source.put("a.ini", "one")
+    locked = LockedFiles.of(str(tmp_path / "journal.db"))
+    async with watching(source.monitor(MonitorOptions(freq=OFTEN, locked=locked))) as watch:
+        (tmp_path / "link").symlink_to(log)
+        (tmp_path / "link").rename(source.folder / "a.ini")
+        await watch.until(lambda: watch.refused)
+        with log.open("w") as file:
+            file.write("more")
+            file.flush()
+            before = len(watch.told)
+            await watch.listings(3)
+        told = watch.told[before:]
+        assert all(isinstance(each, Listing) and "a.ini" in each.refused for each in told)
 
 
 async def test_a_file_left_open_is_taken_when_it_has_been_quiet(tmp_path: Path) -> None:
