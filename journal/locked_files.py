@@ -8,6 +8,9 @@ on writing (sqlite.org/howtocorrupt.html, section 2.2).
 A symlink or a hard link among configs, or another file that an option names, may lead to such a
 file. So files are compared by device and inode before they are opened. A descriptor that is opened
 with O_PATH may be closed, because the kernel ends no locks then.
+
+SQLite has a file of the journal open also after that was moved away. So each path is remembered
+with the file that was there last. Where another file takes its place, that one counts.
 """
 
 import contextlib
@@ -23,6 +26,9 @@ _REASON: Final = (
 
 Ids = frozenset[tuple[int, int]]
 """Files by device and inode."""
+
+# The file that was last at a path, for all that ask for the same journal.
+_last_seen: dict[str, tuple[int, int]] = {}
 
 
 class LockedFile(OSError):
@@ -44,13 +50,12 @@ class LockedFiles(NamedTuple):
         return cls(tuple(real + suffix for suffix in _SUFFIXES))
 
     def ids(self) -> Ids:
-        """Which files they are now. To be asked with the daemon's own rights."""
-        found = set()
+        """Which files they are now, or were last. To be asked with the daemon's own rights."""
         for path in self.paths:
             with contextlib.suppress(OSError):
                 status = os.stat(path)
-                found.add((status.st_dev, status.st_ino))
-        return frozenset(found)
+                _last_seen[path] = status.st_dev, status.st_ino
+        return frozenset(_last_seen[path] for path in self.paths if path in _last_seen)
 
     def open(self, path: str | os.PathLike[str], flags: int, mode: int = 0o777) -> int:
         """As os.open(), of a file that is none of these. Raises LockedFile, OSError."""

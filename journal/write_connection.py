@@ -20,6 +20,7 @@ from . import deploys
 from .connecting import connect
 from .errors import JournalError, JournalPaused
 from .guard import FileShorter, Guard
+from .locked_files import LockedFiles
 from .lost_log import close_unfolded
 from .reading import Link, ends, error_text, readable
 from .rows import Snapshot
@@ -59,6 +60,7 @@ class WriteConnection:
         try:
             with readable(path):
                 ends(db, path)  # a read, so that all three files are there
+            LockedFiles.of(path).ids()  # they are known from now on, also if they are moved
             return cls(path, file, db, _guard(path, db))
         except BaseException:
             close_unfolded(db, path, file)

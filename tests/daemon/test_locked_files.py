@@ -190,6 +190,22 @@ def test_the_journal_is_known_by_a_symlink(journal: Path, tmp_path: Path) -> Non
         locked.open(f"{journal}-shm", os.O_RDONLY)
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_the_journal_is_known_where_it_was_moved_away(journal: Path, suffix: str) -> None:
+    """SQLite has it open all the same."""
+    moved = journal.with_name("moved")
+    Path(f"{journal}{suffix}").rename(moved)
+    with pytest.raises(LockedFile):
+        LockedFiles.of(str(journal)).open(moved, os.O_RDONLY)
+
+
+def test_another_file_at_a_path_of_the_journal_is_known(journal: Path) -> None:
+    journal.with_name("other").touch()
+    journal.with_name("other").rename(f"{journal}-shm")
+    with pytest.raises(LockedFile):
+        LockedFiles.of(str(journal)).open(f"{journal}-shm", os.O_RDONLY)
+
+
 def test_other_files_are_opened(journal: Path) -> None:
     locked = LockedFiles.of(str(journal))
     made = journal.with_name("made")
