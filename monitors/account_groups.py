@@ -25,13 +25,20 @@ Groups = frozenset[int]
 
 
 class AccountGroups:
-    """Tells the groups of accounts, and remembers for a while what ``ask`` said of a uid."""
+    """Tells the groups of accounts, and remembers for a while what ``ask`` said of a uid.
+
+    ``files`` tells the state of the files with accounts. Answers count while it is the same.
+    """
 
     def __init__(
-        self, ask: Callable[[int], Groups | None] | None = None, patience: float = PATIENCE
+        self,
+        ask: Callable[[int], Groups | None] | None = None,
+        patience: float = PATIENCE,
+        files: Callable[[], tuple[object, ...]] = state,
     ) -> None:
         self._ask = ask or groups_of
         self._patience = patience
+        self._files = files
         self._lock = threading.Lock()
         self._asked: Question[tuple[int, Groups | None]] | None = None
         self._known: dict[int, Groups | None] = {}
@@ -48,7 +55,7 @@ class AccountGroups:
 
     def _groups(self, uid: int) -> Groups | None:
         with self._lock:
-            now, files = time.monotonic(), state()
+            now, files = time.monotonic(), self._files()
             if now >= self._until or files != self._of:
                 self._known, self._until, self._of = {}, now + _FRESH, files
             if uid in self._known:

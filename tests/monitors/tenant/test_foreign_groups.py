@@ -111,16 +111,20 @@ def test_a_uid_without_an_account(ground: Path) -> None:
     assert bar_of(file_of(ground / "home" / "a.ini", ALICE, BOBS)) is None
 
 
-def test_an_answer_is_kept() -> None:
+def test_an_answer_is_kept_while_the_files_with_accounts_stay() -> None:
     asked: list[int] = []
+    files = [1]
 
     def ask(uid: int) -> frozenset[int]:
         asked.append(uid)
         return frozenset((uid + 1,))
 
-    groups = AccountGroups(ask)
+    groups = AccountGroups(ask, files=lambda: tuple(files))
     told = [groups.has(uid, 11) for uid in (10, 20, 10)]
     assert (told, asked) == ([True, False, True], [10, 20])
+    files.append(2)
+    assert groups.has(10, 11)
+    assert asked == [10, 20, 10]
 
 
 def test_a_name_service_that_does_not_answer_is_waited_for_once() -> None:
