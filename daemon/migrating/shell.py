@@ -49,6 +49,9 @@ def command(line: str) -> Command:
     if quoted or kinds & {"redirect", "then", "other", "variable", "pattern"}:
         return _by_shell(line, kinds)
     words = shell_words.split(line)
+    variables = _variables(line)
+    if _has_home(variables) or _NO_PROGRAM.match(line[len(variables) :]):
+        return _by_shell(line, kinds)
     count = 0
     while count < len(words) and _ASSIGNMENT.match(words[count]):
         count += 1
@@ -72,12 +75,11 @@ def _by_shell(line: str, kinds: set[str | None]) -> Command:
     ends = [found.end() for found in _LEXEME.finditer(line) if found.lastgroup == "then"]
     at = ends[-1] if ends else 0
     before, last = line[:at], line[at:].strip()
-    if not last or _NO_PROGRAM.match(last):
-        says = "a shell runs it" if last.startswith("exec ") else "a shell runs it and gets signals"
-        return Command(f"sh -c {shlex.quote(line)}", says=says)
     blank = " " if before and not before.endswith((" ", "\n")) else ""
     variables = _variables(last)
     program = last[len(variables) :]
+    if program.startswith("exec "):
+        return Command(f"sh -c {shlex.quote(line)}", says="a shell runs it")
     if not program or _NO_PROGRAM.match(program) or _OPEN.search(variables):
         return Command(f"sh -c {shlex.quote(line)}", says="a shell runs it and gets signals")
     return Command(
@@ -99,3 +101,14 @@ def _variables(line: str) -> str:
             break
         at = found.end()
     return line[:at]
+
+
+def _has_home(variables: str) -> bool:
+    """Whether the shell puts a home in place of a ``~`` in these assignments.
+
+    It does so behind the ``=`` and behind each colon, as in ``PATH=~/a:~/b``.
+    """
+    return any(
+        found[0] == "~" and variables[found.start() - 1] in "=:"
+        for found in _LEXEME.finditer(variables)
+    )

@@ -24,6 +24,7 @@ def written(source: Path) -> Path:
         pytest.param("A='x  y' printenv PORT A", "PORT=7\nA=f\n", "7|x  y", id="beside PORT"),
         pytest.param("B=2 printenv A B", "A=file\n", "file|2", id="beside .env"),
         pytest.param("A=1 printenv A 2>&1", "A=file\n", "1", id="in a shell"),
+        pytest.param("A=~/a:~/b printenv A", "HOME=/h\nA=f\n", "/h/a:/h/b", id="of a home"),
         pytest.param("A=$B printenv A", "B='x  y'\n", "x  y", id="of one with blanks"),
     ],
 )
