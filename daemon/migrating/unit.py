@@ -10,12 +10,12 @@ from typing import Final
 from . import unit_advice, unit_socket
 from .found import Found, Vassal, file_name
 from .unit_file import Line, NotExpanded, Unit, units
-from .unit_settings import ADD_UP, COMMANDS, NO_SPECIFIERS, SETTINGS, USERS
+from .unit_settings import ADD_UP, COMMANDS, LAST, NO_SPECIFIERS, SETTINGS, TIMEOUTS, USERS
 from .unit_words import Exec, execs, has_quotes, words
 
 _SERVICE: Final = "Service"
 _HERE: Final = ("Type", "ExecStart", "ExecStartPre", "Environment", "EnvironmentFile")
-_TABLES: Final = (SETTINGS, COMMANDS, USERS)
+_TABLES: Final = (SETTINGS, TIMEOUTS, COMMANDS, LAST, USERS)
 _STOP: Final = "90s"  # systemd's default
 _AS_ROOT: Final = "+!"
 _LATER: Final = "a later line has this key, and counts alone, as for systemd"
@@ -60,10 +60,14 @@ class _Service:
         self._files()
         for key, take in SETTINGS.items():
             self._take(key, take)
+        for key in self._unit.latest_first(_SERVICE, TIMEOUTS):
+            self._take(key, TIMEOUTS[key])
         for key, command in COMMANDS.items():
             found = self._keys.get((_SERVICE, key), [])
             values = [(line.text, self._expanded(line)) for line in found]
             command(self._vassal, [(text, value) for text, value in values if value is not None])
+        for key, take in LAST.items():
+            self._take(key, take)
         sockets = unit_socket.take(self._vassal, self._unit, self._environ)
         self._defaults()
         for (section, key), found in self._keys.items():
@@ -183,8 +187,10 @@ class _Service:
     def _kind(self) -> None:
         line = f"Type = {self._type}"
         self._name_former(self._keys.get((_SERVICE, "Type"), []))
-        if self._type in ("notify", "notify-reload"):
+        if self._type == "notify":
             self._vassal.take(line, ("ready", "notify"))
+        elif self._type == "notify-reload":
+            self._vassal.take(line, ("ready", "notify"), ("reload", "signal"))
         elif self._type == "oneshot":
             self._vassal.take(line, says="an end stays down, as done")
         elif self._type == "forking":
@@ -242,10 +248,8 @@ class _Service:
             self._vassal.take("Restart = no (default)", ("restart", "no"))
         if self._vassal.value("stop-timeout") is None:
             self._vassal.take("TimeoutStopSec = 90s (default)", ("stop-timeout", _STOP))
-        if self._vassal.value("reload") is None and self._type != "notify-reload":
+        if self._vassal.value("reload") is None:
             self._vassal.take("no ExecReload", ("reload", "restart"))
-        elif self._type == "notify-reload" and self._vassal.value("reload") is None:
-            self._vassal.take("notify-reload", ("reload", "signal"))
 
     def _rest(self, section: str, key: str, line: Line) -> None:
         if section == _SERVICE and (key in _HERE or any(key in each for each in _TABLES)):

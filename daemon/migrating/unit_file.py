@@ -6,7 +6,7 @@ systemd.syntax(7) and systemd.unit(5) say how. No library reads all of it.
 import glob
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -116,6 +116,15 @@ class Unit:
             elif not line.flaw and line.key not in _STAYING:
                 found.pop((line.section, line.key), None)
         return found
+
+    def latest_first(self, section: str, keys: Collection[str]) -> list[str]:
+        """Those of these keys that have a value, by their last lines from the end on."""
+        last = {
+            line.key: number
+            for number, line in enumerate(self._lines)
+            if line.section == section and line.key in keys and line.value and not line.flaw
+        }
+        return sorted(last, key=lambda key: last[key], reverse=True)
 
     def ignored(self) -> list[Line]:
         """The lines that systemd ignores, because they are no keys of a section."""

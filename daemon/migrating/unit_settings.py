@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final
 
+from ...monitors.settings import signal_number
 from .found import Vassal
 from .unit_words import DAY, duration, seconds
 
@@ -30,6 +31,7 @@ _STATUS: Final = {
     name.removeprefix("EX_"): getattr(os, name) for name in dir(os) if name.startswith("EX_")
 }
 
+_UP: Final = "its program counts as up once it runs; see ready"
 Setter = Callable[[Vassal, str, str], None]
 
 
@@ -59,28 +61,28 @@ def _prevent(vassal: Vassal, line: str, value: str) -> None:
     _codes(vassal, line, value, "an end with one of these codes is no failure here")
 
 
-def _time(key: str) -> Setter:
+def _timeouts(*keys: str) -> Setter:
+    """The time of a start, of a stop, or of both, where no later line has given it."""
+
     def take(vassal: Vassal, line: str, value: str) -> None:
-        amount = seconds(value)
+        has_ready = vassal.value("ready") is not None
+        wanted = [key for key in keys if key != "ready-timeout" or has_ready]
+        says = [] if len(wanted) == len(keys) else [_UP]
+        amount = seconds(value) if wanted else Decimal(0)
         if amount is None:
             vassal.name_unfinished(line, "it is no time span")
             return
-        says = "a day is the longest time" if amount == DAY else ""
-        vassal.take(line, (key, duration(amount or Decimal(DAY))), says=says)
+        time = duration(amount or Decimal(DAY))
+        pairs = [(key, time) for key in wanted if vassal.value(key) is None]
+        lost = [key for key in wanted if vassal.value(key) not in (None, time)]
+        says += [f"a later line has the {key}" for key in lost]
+        says += ["a day is the longest time"] if pairs and amount == DAY else []
+        if lost and not pairs:
+            vassal.name_line(line, "; ".join(says))
+        else:
+            vassal.take(line, *pairs, says="; ".join(says))
 
     return take
-
-
-def _start_timeout(vassal: Vassal, line: str, value: str) -> None:
-    if vassal.value("ready") is None:
-        vassal.take(line, says="its program counts as up once it runs; see ready")
-    else:
-        _time("ready-timeout")(vassal, line, value)
-
-
-def _both_timeouts(vassal: Vassal, line: str, value: str) -> None:
-    _start_timeout(vassal, line, value)
-    _time("stop-timeout")(vassal, line, value)
 
 
 def _kill_mode(vassal: Vassal, line: str, value: str) -> None:
@@ -146,7 +148,7 @@ def _of_cgroup(key: str) -> Setter:
         elif value.endswith("%") or not value[:1].isdigit():
             vassal.name_line(line, f"write a number, as {key} has no share of the machine")
         else:
-            vassal.take(line, (key, value))
+            _once(vassal, line, (key, value), "MemoryMax= counts in its place, as for systemd")
 
     return take
 
@@ -158,8 +160,40 @@ def _watchdog(vassal: Vassal, line: str, value: str) -> None:
         vassal.take(line)
 
 
+def _reload_signal(vassal: Vassal, line: str, value: str) -> None:
+    if vassal.value("reload") is None:
+        vassal.name_line(line, "it has no effect without Type=notify-reload")
+    else:
+        vassal.take(line, ("reload-signal", value))
+
+
+def _kill_signal(vassal: Vassal, line: str, value: str) -> None:
+    says = "ExecStop= sends another signal first, and that one counts"
+    _once(vassal, line, ("stop-signal", value), says)
+
+
+def _once(vassal: Vassal, line: str, pair: tuple[str, str], says: str) -> None:
+    """Take a line, unless another one has given its setting. ``says`` which, if it differs."""
+    before = vassal.value(pair[0])
+    if before is None:
+        vassal.take(line, pair)
+    elif _same(before, pair[1]):
+        vassal.take(line)
+    else:
+        vassal.name_line(line, says)
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two values are the same, or the same signal."""
+    number = signal_number(one)
+    return one == other or (number is not None and number == signal_number(other))
+
+
 def _reload(vassal: Vassal, lines: Sequence[tuple[str, str]]) -> None:
     """Take the first line that sends a signal to the program, and no other beside it."""
+    if vassal.value("reload") is not None:
+        _after_signal(vassal, lines)
+        return
     at = _first_kill(lines)
     for number, (line, value) in enumerate(lines):
         found = _kill(value)
@@ -172,6 +206,17 @@ def _reload(vassal: Vassal, lines: Sequence[tuple[str, str]]) -> None:
             vassal.name_line(
                 line, "a reload is one signal, and no command; a preflight can check a change"
             )
+
+
+def _after_signal(vassal: Vassal, lines: Sequence[tuple[str, str]]) -> None:
+    """Name lines that systemd runs after the signal of Type=notify-reload."""
+    own = vassal.value("reload-signal") or "HUP"
+    for line, value in lines:
+        found = _kill(value)
+        if found is not None and _same(own, found[1]):
+            vassal.take(line)
+        else:
+            vassal.name_line(line, f"a reload is the signal of Type=notify-reload alone ({own})")
 
 
 def _stop(vassal: Vassal, lines: Sequence[tuple[str, str]]) -> None:
@@ -206,12 +251,8 @@ SETTINGS: Final[dict[str, Setter]] = {
     "Restart": _restart,
     "SuccessExitStatus": _codes,
     "RestartPreventExitStatus": _prevent,
-    "ReloadSignal": _setting("reload-signal"),
-    "KillSignal": _setting("stop-signal"),
+    "ReloadSignal": _reload_signal,
     "KillMode": _kill_mode,
-    "TimeoutSec": _both_timeouts,
-    "TimeoutStartSec": _start_timeout,
-    "TimeoutStopSec": _time("stop-timeout"),
     "WatchdogSec": _watchdog,
     "LimitNOFILE": _limit("nofile"),
     "LimitNPROC": _limit("nproc"),
@@ -223,9 +264,17 @@ SETTINGS: Final[dict[str, Setter]] = {
 }
 NO_SPECIFIERS: Final = ("MemoryMax", "MemoryLimit", "TasksMax", "CPUWeight")
 ADD_UP: Final = ("SuccessExitStatus", "RestartPreventExitStatus")  # all lines count
-# All lines of one key at once, after the settings; a command wins over KillSignal.
+# From the last line to the first one, as TimeoutSec gives both times.
+TIMEOUTS: Final[dict[str, Setter]] = {
+    "TimeoutSec": _timeouts("ready-timeout", "stop-timeout"),
+    "TimeoutStartSec": _timeouts("ready-timeout"),
+    "TimeoutStopSec": _timeouts("stop-timeout"),
+}
+# All lines of one key at once, after the settings.
 COMMANDS: Final[dict[str, Callable[[Vassal, Sequence[tuple[str, str]]], None]]] = {
     "ExecReload": _reload,
     "ExecStop": _stop,
 }
+# After the commands: systemd sends it when those of ExecStop have run.
+LAST: Final[dict[str, Setter]] = {"KillSignal": _kill_signal}
 USERS: Final[dict[str, Setter]] = {"User": _user, "Group": _group}

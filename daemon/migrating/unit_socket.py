@@ -11,6 +11,7 @@ _OTHERS: Final = (
     "ListenDatagram", "ListenSequentialPacket", "ListenFIFO", "ListenSpecial", "ListenNetlink",
     "ListenMessageQueue", "ListenUSBFunction",
 )  # fmt: skip
+_ONCE: Final = ("SocketUser", "SocketGroup", "SocketMode", "Backlog")
 _NAMED: Final = {
     "FileDescriptorName": "the name of a socket is its address, with - for each colon",
     "Service": "the vassal has the socket itself",
@@ -33,6 +34,11 @@ def take(vassal: Vassal, service: Unit, environ: Mapping[str, str]) -> list[str]
     for (section, key), found in socket.all().items():
         for line in found:
             label = f"{name}: {line.text}"
+            if key in _ONCE and line.value != found[-1].value:
+                vassal.name_line(label, "a later line has this key, and counts alone")
+                continue
+            if key in _ONCE and line is not found[-1]:
+                continue
             try:
                 value = socket.expand(line.value)
             except NotExpanded as flaw:
@@ -41,9 +47,7 @@ def take(vassal: Vassal, service: Unit, environ: Mapping[str, str]) -> list[str]
             if key == "ListenStream":
                 is_path = is_path or value.startswith("/")
                 _address(vassal, label, value)
-            elif key in ("SocketUser", "SocketGroup"):
-                if key in owner:
-                    vassal.name_line(owner[key][0], "a later line has this key, and counts alone")
+            elif section == "Socket" and key in ("SocketUser", "SocketGroup"):
                 owner[key] = (label, value)
             elif section == "Socket":
                 _other(vassal, label, key, value)

@@ -26,7 +26,8 @@ VALUES = (
 )  # fmt: skip
 SERVICE = sorted(
     {
-        *unit_settings.SETTINGS, *unit_settings.COMMANDS, *unit_settings.USERS,
+        *unit_settings.SETTINGS, *unit_settings.TIMEOUTS, *unit_settings.COMMANDS,
+        *unit_settings.LAST, *unit_settings.USERS,
         *unit_advice.SERVICE,
         *unit_advice.NEEDED, *(key for _, key in unit_advice.TAKEN),
         *(f"{prefix}X" for prefix, _ in unit_advice.PREFIXES), "Type", "ExecStart", "ExecStartPre",
@@ -38,6 +39,19 @@ SOCKET = (
     "Accept",
     "FileDescriptorName", "Service", "Description", "Odd",
 )  # fmt: skip
+# Several of these would become one setting.
+SHARED = (
+    ("Type", "notify-reload"), ("ReloadSignal", "USR2"), ("ReloadSignal", "SIGHUP"),
+    ("ExecReload", "/bin/kill -HUP $MAINPID"), ("ExecStop", "/bin/kill -INT $MAINPID"),
+    ("KillSignal", "SIGQUIT"), ("KillSignal", "SIGINT"), ("SuccessExitStatus", "3"),
+    ("RestartPreventExitStatus", "4"), ("TimeoutSec", "1min"), ("TimeoutStartSec", "5"),
+    ("TimeoutStopSec", "7"), ("MemoryMax", "1G"), ("MemoryLimit", "2G"),
+)  # fmt: skip
+SHARED_OF_SOCKET = (
+    ("SocketUser", "root"), ("SocketUser", "daemon"), ("SocketMode", "0660"),
+    ("SocketMode", "0600"), ("Backlog", "5"), ("Backlog", "7"),
+)  # fmt: skip
+MAY_COME_TWICE = ("environment", "environment-file", "listen")
 UNIT = (*unit_advice.UNIT, "Description", "ConditionPathExists", "Odd")
 PROGRAM = (
     "command", "directory", "user", "umask", "environment", "autostart", "autorestart", "exitcodes",
@@ -75,25 +89,45 @@ def lost(found: Found, lines: Lines) -> Lines:
     ]
 
 
+def written_twice(found: Found) -> list[str]:
+    """The settings that a vassal has twice, although the last one alone counts."""
+    twice = []
+    for vassal in found.vassals:
+        written = [key for each in vassal.told for key, _ in each.settings]
+        twice += [key for key in {*written} - {*MAY_COME_TWICE} if written.count(key) > 1]
+    return twice
+
+
 @given(
     service=lines_of(*SERVICE),
     many=lines_of("ExecReload", "ExecStop", "ExecStart", "Type", "Environment"),
     unit_lines=lines_of(*UNIT),
+    shared=st.lists(st.sampled_from(SHARED), max_size=8),
     socket=lines_of(*SOCKET),
+    shared_of_socket=st.lists(st.sampled_from(SHARED_OF_SOCKET), max_size=4),
     no_key=st.sampled_from(("", "Odd\n", "UMask\n")),
     end=st.sampled_from(("", "\\", "\\\n", "\n")),
 )
 def test_of_a_unit(
-    service: Lines, many: Lines, unit_lines: Lines, socket: Lines, no_key: str, end: str
+    service: Lines,
+    many: Lines,
+    unit_lines: Lines,
+    shared: Lines,
+    socket: Lines,
+    shared_of_socket: Lines,
+    no_key: str,
+    end: str,
 ) -> None:
+    service, socket = service + many + shared, socket + shared_of_socket
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.service")
-        last = f"{no_key}[Service]\n{text_of(service + many)}User=last {end}"
+        last = f"{no_key}[Service]\n{text_of(service)}User=last {end}"
         path.write_text(f"[Unit]\n{text_of(unit_lines)}{last}")
         path.with_suffix(".socket").write_text(f"[Socket]\n{text_of(socket)}")
         found, _ = unit.read(str(path), path.name, {})
-    assert lost(found, [*service, *many, *unit_lines, *socket, ("User", "last")]) == []
+    assert lost(found, [*service, *unit_lines, *socket, ("User", "last")]) == []
     assert no_key.strip() in "\n".join(told(found))
+    assert written_twice(found) == []
 
 
 @given(program=lines_of(*PROGRAM), daemon=lines_of("umask", "directory", "pidfile", "odd"))
@@ -106,6 +140,7 @@ def test_of_a_supervisord_conf(program: Lines, daemon: Lines) -> None:
     wanted = [(key, value) for key, value in program if key != "environment" and value != "%%"]
     assert lost(found, wanted) == []
     assert lost(found, [(key, value) for key, value in daemon if value != "%%"]) == []
+    assert written_twice(found) == []
 
 
 @given(
@@ -126,6 +161,7 @@ def test_of_a_procfile(processes: Lines, no_process: str) -> None:
     all_told = list(told(found))
     for line in (*(line for _, line in processes), no_process):
         assert any(line in each for each in all_told) or not line
+    assert written_twice(found) == []
 
 
 @given(lines_of(*EMPEROR, values=[value for value in VALUES if not value.endswith("%")]))

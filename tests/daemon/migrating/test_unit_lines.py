@@ -54,6 +54,78 @@ def read(text: str, folder: Path) -> tuple[list[str], list[str]]:
             id="two stop signals",
         ),
         pytest.param(
+            "Type=notify-reload\nReloadSignal=USR2\nExecReload=/bin/kill -HUP $MAINPID\n",
+            ["ready = notify", "reload = signal", "reload-signal = USR2"],
+            ["ExecReload = /bin/kill -HUP $MAINPID: a reload is the signal"],
+            id="a signal beside that of notify-reload",
+        ),
+        pytest.param(
+            "Type=notify-reload\nExecReload=/bin/kill -USR1 $MAINPID\nExecReload=/srv/a\n",
+            ["ready = notify", "reload = signal"],
+            [
+                "ExecReload = /bin/kill -USR1 $MAINPID: a reload is the signal",
+                "ExecReload = /srv/a: a reload is the signal",
+            ],
+            id="commands beside the signal of notify-reload",
+        ),
+        pytest.param(
+            "Type=notify-reload\nReloadSignal=SIGHUP\nExecReload=/bin/kill -1 $MAINPID\n",
+            ["ready = notify", "reload = signal", "reload-signal = SIGHUP"],
+            [],
+            id="the signal of notify-reload twice",
+        ),
+        pytest.param(
+            "ReloadSignal=USR2\nExecReload=/bin/kill -HUP $MAINPID\n",
+            ["reload-signal = HUP", "reload = signal"],
+            ["ReloadSignal = USR2: it has no effect without Type=notify-reload"],
+            id="a signal of a reload without notify-reload",
+        ),
+        pytest.param(
+            "KillSignal=SIGQUIT\nExecStop=/bin/kill -INT $MAINPID\n",
+            ["stop-signal = INT"],
+            ["KillSignal = SIGQUIT: ExecStop= sends another signal first"],
+            id="a signal behind that of a stop",
+        ),
+        pytest.param(
+            "KillSignal=SIGINT\nExecStop=/bin/kill -INT $MAINPID\n",
+            ["stop-signal = INT"],
+            [],
+            id="the signal of a stop twice",
+        ),
+        pytest.param(
+            "KillSignal=SIGQUIT\nExecStop=/usr/bin/sleep 3\n",
+            ["stop-signal = SIGQUIT"],
+            ["ExecStop = /usr/bin/sleep 3: the stop signal is sent instead"],
+            id="a wait before the stop signal",
+        ),
+        pytest.param(
+            "Type=notify\nTimeoutSec=9\nTimeoutStopSec=7\n",
+            ["ready = notify", "ready-timeout = 9s", "stop-timeout = 7s"],
+            ["TimeoutSec = 9: a later line has the stop-timeout"],
+            id="a time of a stop after both times",
+        ),
+        pytest.param(
+            "Type=notify\nTimeoutStartSec=5\nTimeoutStopSec=7\nTimeoutSec=9\n",
+            ["ready = notify", "ready-timeout = 9s", "stop-timeout = 9s"],
+            [
+                "TimeoutStartSec = 5: a later line has the ready-timeout",
+                "TimeoutStopSec = 7: a later line has the stop-timeout",
+            ],
+            id="both times after each",
+        ),
+        pytest.param(
+            "TimeoutStopSec=7\nTimeoutSec=7\n",
+            ["stop-timeout = 7s"],
+            ["TimeoutSec = 7: its program counts as up once it runs"],
+            id="the same time of a stop",
+        ),
+        pytest.param(
+            "MemoryLimit=2G\nMemoryMax=1G\n",
+            ["memory-max = 1G"],
+            ["MemoryLimit = 2G: MemoryMax= counts in its place"],
+            id="two limits of memory",
+        ),
+        pytest.param(
             "UMask=022\nUMask=027\n", ["umask = 027"], [f"UMask = 022: {LATER}"], id="a setting"
         ),
         pytest.param("User=one\nUser=two\n", ["user = two"], [f"User = one: {LATER}"], id="a user"),
@@ -106,10 +178,19 @@ def test_a_program_before_none_is_named(tmp_path: Path) -> None:
 
 def test_each_line_of_a_socket_is_taken_or_named(tmp_path: Path) -> None:
     path = tmp_path / "app.socket"
-    path.write_text("[Socket]\nListenStream=@a\nSocketUser=a\nSocketUser=b\nSocketGroup=c\nOdd\n")
+    path.write_text(
+        "[Socket]\nListenStream=@a\nSocketUser=a\nSocketUser=b\nSocketGroup=c\nOdd\n"
+        "SocketMode=0666\nSocketMode=0660\nBacklog=5\nBacklog=5\n"
+    )
     settings, says = read(START, tmp_path)
-    assert [each for each in settings if "listen" in each] == ["listen = @a", "listen-owner = b:c"]
+    assert [each for each in settings if "listen" in each] == [
+        "listen = @a",
+        "listen-mode = 0660",
+        "listen-backlog = 5",
+        "listen-owner = b:c",
+    ]
     assert sorted(says) == [
         "app.socket: Odd: it has no =, so systemd ignores it",
+        "app.socket: SocketMode = 0666: a later line has this key, and counts alone",
         "app.socket: SocketUser = a: a later line has this key, and counts alone",
     ]
