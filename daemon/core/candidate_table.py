@@ -13,7 +13,7 @@ from ...journal.events import Event
 from . import deaths, replacement, rollback, trial
 from .candidate import Candidate, CandidatePhase
 from .fleet import End, Fleet, Vassal
-from .reloads import ask_reload
+from .reloads import ask_reload, end_hung_start
 from .starts import begin
 from .steps import Actions, mercy_of, seconds
 
@@ -185,11 +185,15 @@ def _leave(
 def _after(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """There is one attempt again: a reload that waited for that has its turn.
 
-    With a slot it is still loading, and reloads when it gives that back.
+    With a slot it is still loading, and reloads when it gives that back. A start that hangs is
+    ended, as by any change.
     """
-    waits = vassal.due and not vassal.slot
-    if vassal.candidate is None and waits and vassal.phase in _READY:
+    if vassal.candidate is not None or not vassal.due or vassal.slot:
+        return
+    if vassal.phase in _READY:
         ask_reload(fleet, vassal, event, actions)
+    elif vassal.phase == "starting":
+        end_hung_start(fleet, vassal, event, actions)
 
 
 def _note_end(

@@ -127,6 +127,19 @@ def test_a_new_instance_that_a_new_daemon_cannot_hear_is_tried_again() -> None:
     assert orders(script, "exited a.ini attempt=2") == ["spawn a.ini #4 with c2"]
 
 
+def test_a_start_that_hangs_is_ended_when_the_new_instance_of_the_change_is_lost() -> None:
+    """The old instance died, and its next start with the former config hangs."""
+    script = play(
+        f"daemon started; daemon ready; added a.ini listen=:80 {OLD}; accepting a.ini;"
+        f"changed a.ini ts=2 listen=:80 {OLD}; exited a.ini attempt=1 code=1; deadline a.ini;"
+        "deadline a.ini; daemon started"
+    )
+    assert orders(script, "exited a.ini attempt=2 away=yes") == ["kill a.ini #3"]
+    script.feed("adopted a.ini")
+    script.feed("daemon ready")
+    assert orders(script, "exited a.ini") == ["spawn a.ini #4 with c2"]
+
+
 def test_a_restart_of_another_vassal_ends_no_new_instance() -> None:
     """Its event is the one that gives this vassal its turn in a rollout."""
     script = play(
