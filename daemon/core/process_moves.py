@@ -25,11 +25,12 @@ from .reloads import (
     awaits_ready,
     end_hung_start,
     needs_restart,
+    order_reload,
     reload,
-    reloads_later,
     restart,
     says_so,
     tells,
+    waits_on,
     would_load_unapproved,
 )
 from .starts import back_off, begin, is_over_budget, launch, pace
@@ -258,8 +259,8 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     elif vassal.phase == "reloading" and would_load_unapproved(vassal):
         arrive(fleet, vassal, event, actions, "not reloaded: the text of its file may not run")
     elif vassal.phase == "reloading":
-        if reloads_later(vassal) and rules.holds(fleet, rules.IN_TURN):
-            arrive(fleet, vassal, event, actions)
+        if waits_on(vassal) and rules.holds(fleet, rules.IN_TURN):
+            order_reload(fleet, vassal, event, actions)
         else:
             reload(fleet, vassal, event, actions)
     elif vassal.phase == "starting" and awaits_ready(vassal) and not _cannot_say(vassal):

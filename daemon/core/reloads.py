@@ -122,12 +122,17 @@ def is_ordered_again(vassal: Vassal) -> bool:
     """Whether a new daemon gives the order to reload again, because it may not have arrived."""
     if vassal.phase != "reloading":
         return False
-    return not (says_so(vassal) or would_load_unapproved(vassal) or reloads_later(vassal))
+    return not says_so(vassal) and not would_load_unapproved(vassal)
 
 
-def reloads_later(vassal: Vassal) -> bool:
-    """Whether a later reload waits for a slot. That loads what this one was to load, and more."""
-    return vassal.due and not vassal.slot
+def waits_on(vassal: Vassal) -> bool:
+    """Whether a later change waits while it reloads.
+
+    It waits for a slot, for its addresses, for a new instance, or for its next start.
+    """
+    way = way_to_reload(vassal)
+    is_later = vassal.due and (not vassal.slot or way == "replace")
+    return is_later or vassal.opening is not None or way == "none"
 
 
 def says_so(vassal: Vassal) -> bool:
@@ -138,7 +143,10 @@ def says_so(vassal: Vassal) -> bool:
 def would_load_unapproved(vassal: Vassal) -> bool:
     """Whether a reload would read a text of its file that is checked, or was refused."""
     ran = vassal.running
-    return vassal.target is None and ran is not None and target.runs_file(ran) and not ran.copy
+    if ran is None or not target.runs_file(ran) or ran.copy:
+        return False
+    # With a target it would be restarted in its place, but not where a later change waits.
+    return vassal.target is None or (vassal.is_open and waits_on(vassal))
 
 
 def _replaces_later(fleet: Fleet, vassal: Vassal) -> bool:
@@ -168,12 +176,18 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
         vassal.reason = WAITS
         return
     trial.note_time(fleet, vassal, event)
+    if rules.holds(fleet, rules.REPLACE):
+        vassal.tied = "" if vassal.is_open else vassal.bound
+    vassal.running = vassal.aim
+    order_reload(fleet, vassal, event, actions)
+
+
+def order_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """Order its process to load ``running`` in place. A later change waits on."""
+    assert vassal.running is not None
     if rules.holds(fleet, rules.RELOAD_ENDS):
         vassal.reload_at = event.at
     vassal.heartbeat = False  # the new config has sent none yet, and may never send one
-    vassal.running = vassal.aim
-    if rules.holds(fleet, rules.REPLACE):
-        vassal.tied = "" if vassal.is_open else vassal.bound
     vassal.order = event.seq
     actions.append(Action("reload", vassal.name, vassal.attempt, vassal.running.config))
     patience = _SENT  # it would never say that it accepts again

@@ -200,8 +200,16 @@ def note_orders(fleet: Fleet, actions: Iterable[Action]) -> None:
         if action.do in ("spawn", "reload"):
             for rollout in fleet.rollouts.values():
                 turn = rollout.turning.get(action.vassal)
-                if turn is not None and not fleet.vassals[action.vassal].is_open:
+                if turn is not None and _is_to_change(fleet.vassals[action.vassal], action):
                     turn.attempt = action.attempt
+
+
+def _is_to_change(vassal: Vassal, action: Action) -> bool:
+    """Whether an order to start or reload a vassal gives it its new config.
+
+    At an adoption, the reload that is under way is ordered again, and the change waits on.
+    """
+    return not vassal.is_open and (action.do == "spawn" or vassal.running == vassal.spec)
 
 
 def _see(fleet: Fleet, rollout: Rollout, name: str, event: Event, actions: Actions) -> None:

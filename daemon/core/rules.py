@@ -106,8 +106,13 @@ ANNOUNCED: Final = Change(
 )
 IN_TURN: Final = Change(
     since=2,
-    decision="A reload that waits for a slot keeps waiting when a new daemon adopts its vassal.",
-    reason="It was carried out at once, in place of the order before it, above max-starting.",
+    decision="An adoption orders the reload that is under way again, and a later change waits on.",
+    reason="The later one took a slot above max-starting. With reload = none, no order was given.",
+)
+WITHDRAWN: Final = Change(
+    since=2,
+    decision="A vassal whose change waits for its next start leaves the line for a slot.",
+    reason="Its next reload had the place of the one before, and a turn was spent on nothing.",
 )
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...journal.events import Event, Spec
-from . import listening, replacement, rollback, rollout_moves, slots, target, trial
+from . import listening, replacement, rollback, rollout_moves, rules, slots, target, trial
 from .fleet import Fleet, Vassal
 from .reloads import WAITS, is_anothers, needs_restart, reload_in_turn, way_to_reload
 from .starts import bar_reason, begin, moves_socket
@@ -139,6 +139,8 @@ def amend_now(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> N
         end(fleet, vassal, event, actions, "stop", reason)
     elif way == "none" and not is_anothers(vassal):
         vassal.due = False
+        if rules.holds(fleet, rules.WITHDRAWN):
+            slots.leave(fleet, vassal.name)
         vassal.opening = None
         vassal.reason = WAITS
     elif way == "replace":

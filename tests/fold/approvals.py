@@ -10,6 +10,7 @@ from typing import Any
 
 from emperord.daemon.core.actions import Action
 from emperord.daemon.core.fleet import Fleet, Vassal
+from emperord.daemon.core.reloads import waits_on
 from emperord.journal.events import Event, Spec
 
 from .rollbacks import Rollbacks
@@ -65,7 +66,7 @@ class Approvals:
         for tried in list(self.tried):
             self._look_at(tried, fleet.vassals[tried])
         for action in actions:
-            self._check(fleet, action)
+            self._check(fleet, action, event.kind)
         for each in fleet.vassals.values():
             self._check_vassal(each)
 
@@ -120,7 +121,7 @@ class Approvals:
             if not waits and each.name not in self.tried:
                 self.may[each.name] = self.wanted[each.name]
 
-    def _check(self, fleet: Fleet, action: Action) -> None:
+    def _check(self, fleet: Fleet, action: Action, kind: str) -> None:
         name = action.vassal
         if action.do not in ("spawn", "reload", "listen"):
             return
@@ -134,10 +135,14 @@ class Approvals:
         self._must(may is not None, f"{action.do} {name}: no config of it may run")
         assert may is not None
         assert ran is not None
+        again = action.do == "reload" and kind == "adopted" and waits_on(vassal)
+        if again:  # of the one that is under way, and a later change waits on
+            may = self.ran[name]
         told = (ran.ts, ran.config, ran.settings)
         self._must(told == (may.ts, may.config, may.settings), f"{action.do} {name}: not approved")
         by_file = may.path is not None and "command" not in may.settings
-        if action.do != "listen" and by_file and may is not self.wanted[name]:
+        is_wanted = self.may[name] is self.wanted[name]
+        if action.do != "listen" and by_file and not is_wanted:
             self._must(ran.copy, f"{action.do} {name}: reads a text that was not approved")
         if second is not None and beside and second.tries:
             self.tried[name] = second.attempt

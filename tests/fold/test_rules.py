@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from emperord.daemon.core import rules
+from emperord.daemon.core import rules, slots
 from emperord.daemon.core.checkpoints import NEWEST, PARTS, PROJECTIONS
 from emperord.daemon.core.fleet import Fleet, Vassal
 from emperord.daemon.core.fold import fold
@@ -77,7 +77,7 @@ def test_each_field_of_the_fleet_is_in_the_digest_of_checkpoints(
     ("version", "orders"),
     [
         pytest.param(1, ["=> stop a.ini #1"], id="1: at once, above max-starting"),
-        pytest.param(2, [], id="2: in its turn"),
+        pytest.param(2, ["=> reload a.ini #1 with c2"], id="2: in its turn"),
     ],
 )
 def test_a_reload_that_waits_for_a_slot_when_its_vassal_is_adopted(
@@ -92,6 +92,24 @@ def test_a_reload_that_waits_for_a_slot_when_its_vassal_is_adopted(
     )
     for line in story.split(";"):
         script.feed(line)
-    assert not is_ordered_again(script.fleet.vassals["a.ini"])  # the host would wait for that
+    assert is_ordered_again(script.fleet.vassals["a.ini"])  # the host waits for that
     printed = script.feed("adopted a.ini")
     assert [line for line in printed if line.startswith("=>")] == orders
+
+
+@pytest.mark.parametrize(
+    ("version", "waits"),
+    [pytest.param(1, True, id="1: it keeps its place"), pytest.param(2, False, id="2: it leaves")],
+)
+def test_a_reload_that_waited_for_a_slot_when_its_change_is_to_wait_for_the_next_start(
+    version: int, waits: bool
+) -> None:
+    script = Script(rules=version)
+    story = (
+        "policy max_starting=1; daemon started; daemon ready; added a.ini ts=1 command=x;"
+        "spawned a.ini; added b.ini ts=1; changed a.ini ts=2 command=x reload=restart;"
+        "changed a.ini ts=3 command=x reload=none"
+    )
+    for line in story.split(";"):
+        script.feed(line)
+    assert slots.waits(script.fleet) is waits

@@ -105,6 +105,7 @@ class Process(msgspec.Struct):
     told: str | None = None  # to stop or to be killed
     loads: bool = True  # is starting or reloading
     pipe: bool = True
+    config: str | None = None  # as it was started or reloaded last
 
     @property
     def key(self) -> tuple[str, int]:
@@ -128,6 +129,7 @@ class World(Passing):
         self.policy = Policy()
         self.configured: tuple[str, ...] = MONITORS
         self.rules = RULES  # of the next daemon
+        self.loses_reloads = False  # the daemon is killed before it sends the order
 
     def happen(
         self, kind: str, vassal: str | None = None, monitor: str | None = None, **fields: Any
@@ -155,9 +157,11 @@ class World(Passing):
             return
         its = (action.vassal, action.attempt)
         if action.do == "spawn":
-            self.processes[its] = Process(action.vassal, action.attempt)
+            self.processes[its] = Process(action.vassal, action.attempt, config=action.config)
         elif action.do == "reload":
-            self.processes[its].loads = True
+            if not self.loses_reloads:
+                self.processes[its].loads = True
+                self.processes[its].config = action.config
         else:
             self.processes[its].told = action.do
 
