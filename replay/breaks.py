@@ -7,7 +7,8 @@ is the deploy that ran when the first process died. So the record of one vassal 
 - A break begins with a death that nothing ordered. Until then the vassal was up, or was stopped for
   that deploy, or was started by an operator.
 - Each deploy and each request of an operator after it is a repair that was tried. One that comes
-  when the vassal is up again is *late*, unless it may be up only to die again.
+  when the vassal is up again is *late*, unless it may be up only to die again. A death for which a
+  late deploy is to blame begins another break.
 - It ends when the vassal comes up and stays up. It has stayed up when it is loyal, or when the last
   death was ``Patience.quiet`` ago. It has also stayed up when it ran for more than twice as long as
   any process that died in this break.
@@ -124,6 +125,7 @@ class Break(msgspec.Struct):
     proved: bool
     last_good: Mark | None
     deaths: int = 0
+    from_outside: int = 0  # of the deaths
     bars: int = 0
     repairs: list[Repair] = []
     until: int | None = None
@@ -140,7 +142,7 @@ class Break(msgspec.Struct):
     @property
     def loops(self) -> bool:
         """Whether the vassal may have come up only to die again, with what it runs."""
-        often = self.deaths > 1 and not self.first.outside
+        often = self.deaths > max(1, self.from_outside)
         return often or self.broken_by is not None
 
     @property
@@ -296,7 +298,8 @@ class _Follower:
         if self._is_quiet(mark.at):
             self._close()
         now = self.open or self._last_goes_on(mark)
-        if now is None:
+        if now is None or self._is_of_late(now, mark):
+            self._close()
             now = self._begin(mark)
             self.found.append(now)
         else:
@@ -307,6 +310,7 @@ class _Follower:
             now.bars += 1
         else:
             now.deaths += 1
+            now.from_outside += mark.outside
         now.longest = max(now.longest, run)
         now.until, now.until_seq, now.over = None, None, False
         repair = self._tried()
@@ -331,6 +335,13 @@ class _Follower:
             return None
         newest = last.repairs[-1].seq if last.repairs else last.first.seq
         return None if self.target is not None and self.target.seq > newest else last
+
+    def _is_of_late(self, now: Break, mark: Mark) -> bool:
+        """Whether a death is the fault of a deploy that came when the vassal was up again."""
+        if now.until is None or now.loops or self.proven or mark.outside or self.runs is None:
+            return False
+        seq = self.runs.seq
+        return any(each.seq == seq and each.outcome == "late" for each in now.repairs)
 
     def _end(self, mark: Mark) -> None:
         if self._stays_up(mark.at):

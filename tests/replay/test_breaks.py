@@ -127,7 +127,38 @@ CASES = {
     ),
     "an edit that is too late dies": (
         "4D 4R 5U 15K 15R 16U 20D 20R 21X",
+        ["15-16: 1 deaths, under 4, good None, 20l", "21: 1 deaths, broken by 20, good 4"],
+    ),
+    "an edit that is too late begins a loop": (
+        "4D 4R 5U 15K 15R 16U 20D 20R 21X 22R 23X 30D 30R 31X 40D 40R 41U 90L",
+        [
+            "15-16: 1 deaths, under 4, good None, 20l",
+            "21-41: 3 deaths, broken by 20, good 4, 30x 40v",
+        ],
+    ),
+    "an edit dies behind a death of a config that had run well": (
+        "4D 4R 5U 6L 15X 15R 16U 20D 20R 21X",
+        ["15-16: 1 deaths, proved 4, good 4, 20l", "21: 1 deaths, broken by 20, good 4"],
+    ),
+    "an edit that is too late dies of a restart, which counts from the stop": (
+        "4D 4R 5U 15K 15R 16U 20D 21E 22R 24X",
+        ["15-16: 1 deaths, under 4, good None, 20l", "21: 1 deaths, broken by 20, good 4"],
+    ),
+    "an edit that is too late dies behind a request": (
+        "4D 4R 5U 15K 15R 16U 20D 20R 21U 23Q 23R 24X",
+        ["15-16: 1 deaths, under 4, good None, 20l 23l", "24: 1 deaths, broken by 20, good 4"],
+    ),
+    "an edit dies behind two kills from outside": (
+        "4D 4R 5U 15K 15R 16U 20K 20R 21U 25D 25R 26X",
+        ["15-21: 2 deaths, under 4, good None, 25l", "26: 1 deaths, broken by 25, good 4"],
+    ),
+    "an edit that is too late is killed from outside as well": (
+        "4D 4R 5U 15K 15R 16U 20D 20R 21K",
         ["15: 2 deaths, under 4, good None, 20x"],
+    ),
+    "an edit in a loop that a kill began is a repair": (
+        "4D 4R 5U 15K 15R 16U 18X 18R 19U 21D 21R 22X 22R 23U 24D 24R 25U 90L",
+        ["15-25: 3 deaths, under 4, good None, 21x 24v"],
     ),
     "an edit helps while a loop has it up for a moment": (
         "4D 4R 5U 45D 45R 46U 50X 51R 52U 56X 57R 58U 60D 61E 61R 62U 90L",
