@@ -26,7 +26,7 @@ from . import texts
 from .beginnings import or_in_archive, or_in_archive_since
 from .clocks import in_line
 from .deploys import deploy_record, deploys
-from .first_deploys import first_deploys
+from .first_deploys import FirstDeploy, first_deploys
 from .names import check_known
 from .periods import Period
 from .rebuild import NotFound, fleet_at
@@ -115,7 +115,8 @@ def bisect(reader: Reader, name: str, period: Period, judge: Judge) -> Found:
     found = _last_run(judged)
     if _is_older(reader, found.first_bad):
         begin = f"this file begins, with event {reader.anchor.seq + 1}"
-        text = f"the first bad deploy of {shown(name)} came before {begin}"
+        came = "may have come" if _is_unsure(found.first_bad) else "came"
+        text = f"the first bad deploy of {shown(name)} {came} before {begin}"
         raise NoFirstBad(or_in_archive(reader, text), found.last_good)
     if not period.has(found.first_bad.seq):
         raise NotFound(
@@ -128,6 +129,11 @@ def bisect(reader: Reader, name: str, period: Period, judge: Judge) -> Found:
 def _is_older(reader: Reader, deploy: Deploy) -> bool:
     """Whether its event is in an archive."""
     return deploy.seq <= reader.anchor.seq
+
+
+def _is_unsure(deploy: Deploy) -> bool:
+    """Whether it may be a good one."""
+    return isinstance(deploy, FirstDeploy) and deploy.is_unsure
 
 
 def _last_run(judged: Sequence[tuple[Deploy, bool | None]]) -> Found:

@@ -3,15 +3,20 @@
 Such a file begins with a snapshot. That has the configs of the vassal, but no outcomes of deploys.
 The outcome of a config is read from the vassal's state. Where a better one may follow, the events
 of this file are folded until it is known, as ``deploys.py`` does it.
+
+A vassal in a crash loop may be up for a moment where the file begins. So a config counts as good
+behind a death only if the vassal stays up with it.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from ..daemon.core.deploys import Deploy, Deploys, Outcome
 from ..daemon.core.fleet import UP, Fleet, Vassal
 from ..daemon.core.rollout_moves import is_held_back
-from ..daemon.core.trial import is_on_trial
+from ..daemon.core.trial import is_on_trial, trial_time
 from ..journal.reading import Reader
+from ..journal.selection import Filter
 from . import intact_events
 from .event_text import decode_actions
 from .marks import is_up
@@ -19,7 +24,24 @@ from .names import first_fleet
 from .rebuild import base, fold_one
 from .rollbacks import Rollbacks
 
-_SECOND = 1_000_000_000
+_SECOND: Final = 1_000_000_000
+# Events of a vassal that is up, and goes on as before.
+_GOES_ON: Final = frozenset(("vassal_ready", "heartbeat_started", "spawned", "adopted"))
+
+
+class FirstDeploy(Deploy):
+    """A deploy with which a file begins.
+
+    ``accepted``: the vassal was up with it, and died. It is not known which came first, so ``died``
+    may not be its outcome.
+    """
+
+    accepted: bool = False
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether it may be a good one."""
+        return self.accepted and self.outcome == "died"
 
 
 def first_deploys(reader: Reader, name: str) -> Iterator[Deploy]:
@@ -34,7 +56,8 @@ def first_deploys(reader: Reader, name: str) -> Iterator[Deploy]:
     good = vassal.good
     if good is not None and good.spec is not None and not good.untried:
         yield _deploy(reader, vassal, good.spec.config, "accepting")
-    deploy = _deploy(reader, vassal, vassal.spec.config, _outcome(fleet, vassal))
+    deploy = _deploy(reader, vassal, vassal.spec.config, _outcome(reader, fleet, vassal))
+    deploy.accepted = _has_accepted(vassal)
     if _may_change(deploy, vassal):
         deploy.attempt = _attempt(vassal)
         if deploy.outcome == "running":
@@ -43,14 +66,39 @@ def first_deploys(reader: Reader, name: str) -> Iterator[Deploy]:
     yield Rollbacks(reader).told(deploy)
 
 
-def _deploy(reader: Reader, vassal: Vassal, config: str | None, outcome: Outcome) -> Deploy:
+def _deploy(reader: Reader, vassal: Vassal, config: str | None, outcome: Outcome) -> FirstDeploy:
     seq, at = reader.anchor.seq, vassal.since
-    return Deploy(seq, at, vassal.name, vassal.monitor, "", config, None, outcome=outcome)
+    return FirstDeploy(seq, at, vassal.name, vassal.monitor, "", config, None, outcome=outcome)
 
 
-def _outcome(fleet: Fleet, vassal: Vassal) -> Outcome:
+def _has_accepted(vassal: Vassal) -> bool:
+    """Whether it is up with its wanted config, or was."""
+    return is_up(vassal) or (vassal.good is not None and vassal.good.spec is None)
+
+
+def _stays_up(reader: Reader, fleet: Fleet, vassal: Vassal) -> bool:
+    """Whether it is up for as long as a change is on trial, as far as this file tells."""
+    if not is_up(vassal):
+        return False
+    end = vassal.since + trial_time(fleet, vassal)
+    for event, _ in intact_events.readable(reader, reader.rows(Filter(vassal=vassal.name))):
+        if event.at >= end or event.kind == "vassal_loyal":
+            return True
+        if event.kind not in _GOES_ON:
+            return False
+    return _ends_at(reader) >= end
+
+
+def _ends_at(reader: Reader) -> int:
+    """When the file ends; 0 if its last event cannot be read."""
+    row = reader.row(reader.head.seq)
+    rows = [] if row is None else [row]
+    return next((event.at for event, _ in intact_events.readable(reader, rows)), 0)
+
+
+def _outcome(reader: Reader, fleet: Fleet, vassal: Vassal) -> Outcome:
     """The outcome of the wanted config, as far as the snapshot tells it."""
-    if is_up(vassal) or (vassal.good is not None and vassal.good.spec is None):
+    if _has_accepted(vassal) and (not vassal.deaths or _stays_up(reader, fleet, vassal)):
         return "running" if vassal.phase == "ready" else "accepting"
     if vassal.refused is not None:
         return "rolled_back" if vassal.refused.rolled_back else "refused"

@@ -50,11 +50,13 @@ def note_time(fleet: Fleet, vassal: Vassal, event: Event) -> None:
         return
     if vassal.phase == "ready" and (tells(vassal) or awaits_ready(vassal)):
         return  # it has not said that it accepts
-    if vassal.phase in ("ready", "accepting") and event.at - vassal.since >= _time(fleet, vassal):
+    if vassal.phase in ("ready", "accepting") and event.at - vassal.since >= trial_time(
+        fleet, vassal
+    ):
         note_good(fleet, vassal)
 
 
-def _time(fleet: Fleet, vassal: Vassal) -> int:
+def trial_time(fleet: Fleet, vassal: Vassal) -> int:
     """For how long it has to run well, in nanoseconds."""
     policy = fleet.policy
     forgiven = policy.forgive if vassal.phase == "accepting" else 0

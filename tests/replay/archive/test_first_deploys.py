@@ -104,10 +104,32 @@ def one_that_waits_and_is_good(b: Builder) -> None:
     b.accepting("a.ini")
 
 
+def again(b: Builder) -> None:
+    """Its throttle is over, it is started, and it accepts."""
+    b.at = max(b.at, b.fleet.vassals["a.ini"].deadline or 0)
+    b.event("deadline_passed", "a.ini", after=0, deadline=b.at)
+    b.spawned("a.ini")
+    b.accepting("a.ini")
+
+
+def a_loop_that_is_up_for_moments(b: Builder, **settings: str) -> None:
+    b.up("a.ini", FIRST)
+    b.changed("a.ini", SECOND, settings=settings)
+    for _ in range(3):
+        b.exited("a.ini", code=1)
+        again(b)
+    b.event("pressure_observed", cpu=1)
+
+
+def such_a_loop_on_trial(b: Builder) -> None:
+    a_loop_that_is_up_for_moments(b, rollback="9")
+
+
 STORIES: list[Callable[[Builder], None]] = [
     a_reload_that_dies, a_start_that_dies, a_change_that_waits_for_a_start,
     a_program_that_dies_of_it, a_start_after_a_stop_dies, one_that_may_not_run,
     one_that_is_rolled_back, one_that_an_operator_rolls_back, one_that_waits_and_is_good,
+    a_loop_that_is_up_for_moments, such_a_loop_on_trial,
 ]  # fmt: skip
 
 
@@ -156,3 +178,69 @@ def test_the_outcome_of_a_deploy_before_the_file_has_its_event(tmp_path: Path) -
     cut(path, 7, tmp_path / "old.db")
     good = ask(path, "bisect", "a.ini").stdout.splitlines()[1]
     assert re.fullmatch(r"last good: +- +before event 8 +\w+  accepting \(event 8\)", good), good
+
+
+# A death behind which it is up where the file begins
+
+
+def stays(b: Builder) -> None:
+    b.event("pressure_observed", after=59, cpu=1)
+
+
+def stays_beyond_a_heartbeat(b: Builder) -> None:
+    b.of_attempt("heartbeat_started", "a.ini")
+    stays(b)
+
+
+def is_loyal(b: Builder) -> None:
+    b.of_attempt("vassal_loyal", "a.ini")
+
+
+def dies_soon(b: Builder) -> None:
+    b.event("pressure_observed", after=57, cpu=1)
+
+
+@pytest.mark.parametrize(
+    ("story", "is_good"),
+    [(stays, True), (stays_beyond_a_heartbeat, True), (is_loyal, True), (dies_soon, False)],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_config_is_good_behind_a_death_if_the_vassal_stays_up(
+    tmp_path: Path, story: Callable[[Builder], None], is_good: bool
+) -> None:
+    path = tmp_path / "journal.db"
+    with building(str(path)) as builder:
+        builder.start(forgive=60)
+        builder.up("a.ini", FIRST)
+        builder.exited("a.ini", after=1000, code=1)
+        again(builder)
+        end = builder.seq
+        story(builder)
+        builder.changed("a.ini", SECOND)
+        bad = builder.seq
+        builder.exited("a.ini", code=1)
+    cut(path, end, tmp_path / "old.db")
+    result = ask(path, "bisect", "a.ini", "--json")
+    good = ask(path, "show", "a.ini", "--last-good")
+    if is_good:
+        found = json.loads(result.stdout)
+        assert (found["first_bad"]["seq"], _config(found["last_good"])) == (bad, digest(FIRST))
+        assert good.stdout == FIRST.decode()
+    else:
+        told = "the first bad deploy of a.ini may have come before this file begins, with event"
+        assert told in result.stderr
+        assert told in good.stderr
+
+
+def test_a_vassal_may_stay_up_to_the_end_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with building(str(path)) as builder:
+        builder.start(forgive=60)
+        builder.up("a.ini", FIRST)
+        builder.exited("a.ini", after=1000, code=1)
+        again(builder)
+        end = builder.seq
+        for _ in range(3):
+            builder.event("pressure_observed", after=20, cpu=1)
+    cut(path, end, tmp_path / "old.db")
+    assert "a.ini has no deploy up to event" in ask(path, "bisect", "a.ini").stderr
