@@ -244,6 +244,7 @@ class _Follower:
         self.open.repairs.append(Repair(mark.seq, mark.at, mark.said, config, outcome))
 
     def _run(self, mark: Mark) -> None:
+        self._note_time(mark.at)
         self.told, self.told_at = mark.seq, mark.at
         self._is_wanted(mark)
         if mark.config is not None and self.target and self.target.config != mark.config:
@@ -294,7 +295,7 @@ class _Follower:
             self._rest(mark)  # it was to end
             return
         run = self._run_until(mark.at)
-        self.proven = self.proven or run >= self.patience.proven
+        self._note_time(mark.at)
         if self._is_quiet(mark.at):
             self._close()
         now = self.open or self._last_goes_on(mark)
@@ -344,6 +345,7 @@ class _Follower:
         return any(each.seq == seq and each.outcome == "late" for each in now.repairs)
 
     def _end(self, mark: Mark) -> None:
+        self._note_time(mark.at)
         if self._stays_up(mark.at):
             self._close()
         if mark.rests or self.is_gone:
@@ -379,6 +381,10 @@ class _Follower:
     def _run_until(self, at: int) -> int:
         """How long it has been up with the config that it runs."""
         return 0 if self.up is None else at - max(self.up.at, self.told_at)
+
+    def _note_time(self, at: int) -> None:
+        """Its config runs well, if it has been up with it for long enough."""
+        self.proven = self.proven or self._run_until(at) >= self.patience.proven
 
     def _up_for(self, at: int) -> int:
         """How long it has been up since the ``until`` of its last break."""

@@ -228,6 +228,18 @@ CASES = {
         "4D 4R 5U 45D 45R 46U 99X 100R 101X",
         ["99: 2 deaths, proved 45, good 45"],
     ),
+    "a config that ran well behind a death is the last good one": (
+        "4D 4R 5U 6X 6R 7U 900D 900R 901X",
+        ["6-7: 1 deaths, broken by 4, good None", "901: 1 deaths, broken by 900, good 4"],
+    ),
+    "so is one that was stopped for the next": (
+        "4D 4R 5U 6X 6R 7U 900D 901E 901R 902X",
+        ["6-7: 1 deaths, broken by 4, good None", "901: 1 deaths, broken by 900, good 4"],
+    ),
+    "a deploy that ran well is not to blame for a death of a reload": (
+        "4D 4R 5U 900Q 900R 901X",
+        ["901: 1 deaths, proved 4, good 4"],
+    ),
     "a death after a quiet time is another break": (
         "4D 4R 5U 6L 20X 20R 21U 90X",
         ["20-21: 1 deaths, proved 4, good 4", "90: 1 deaths, proved 4, good 4"],
