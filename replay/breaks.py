@@ -50,7 +50,8 @@ class Mark(msgspec.Struct, frozen=True):
     ``starts``: an operator starts a vassal, which may have been held. ``checked``: a deploy that
     may not run before its preflight has passed. ``rests``: an end or a deploy after which
     nothing wants the vassal up. Its work is done, or it waits for a client. ``archived``: a deploy
-    that came before the file begins, behind event ``seq``.
+    that came before the file begins, behind event ``seq``. ``again``: it is up, and died before
+    that with the same config, maybe in a loop.
     """
 
     what: What
@@ -64,6 +65,7 @@ class Mark(msgspec.Struct, frozen=True):
     checked: bool = False
     rests: bool = False
     archived: bool = False
+    again: bool = False
 
     @property
     def event(self) -> str:
@@ -265,6 +267,7 @@ class _Follower:
     def _up(self, mark: Mark) -> None:
         self.up_before = self._up_for(mark.at)
         self.up, self.down_since, self.came_up = mark, None, True
+        self.died = self.died or mark.again
         if self.open is None:
             return
         until, repair = self.open.until, self._tried()

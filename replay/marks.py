@@ -233,7 +233,8 @@ def _of_first(vassal: Vassal, begin: int) -> Iterator[Mark]:
     config, since = vassal.spec.config, vassal.since
     yield Mark("deploy", begin, since, "deployed before this file", config, archived=True)
     yield Mark("run", begin, since, config=config)
-    yield Mark("up", begin, since, "accepting" if vassal.phase == "accepting" else "running")
+    said = "accepting" if vassal.phase == "accepting" else "running"
+    yield Mark("up", begin, since, said, again=vassal.deaths > 0)
     if vassal.loyal:
         yield Mark("loyal", begin, since)
 

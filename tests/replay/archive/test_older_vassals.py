@@ -138,3 +138,30 @@ def test_why_and_incident_name_the_config_that_ran_before_the_file(tmp_path: Pat
     assert f"broken by 126, last good config {digest} (archived)" in told
     told = ask(path, "incident", "a.ini").stdout
     assert f"--- config {digest} (archived)\n+++ event 126" in told
+
+
+@pytest.mark.usefixtures("few_stay")
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        pytest.param(1, "broken by 11, none good before", id="may be in a loop"),
+        pytest.param(60, "broken by 11, last good config ", id="stays up"),
+    ],
+)
+def test_a_config_that_died_before_the_file_is_good_if_the_vassal_stays_up(
+    tmp_path: Path, after: int, told: str
+) -> None:
+    path = tmp_path / "journal.db"
+    with building(str(path)) as builder:
+        builder.start()
+        builder.up("a.ini", b"first\n")
+        builder.exited("a.ini", code=1)
+        deadline = builder.fleet.vassals["a.ini"].deadline
+        builder.event("deadline_passed", "a.ini", deadline=deadline)
+        builder.spawned("a.ini")
+        builder.accepting("a.ini")  # 9
+        builder.event("pressure_observed", after=after, cpu=1)
+        builder.changed("a.ini", b"bad\n")  # 11
+        builder.exited("a.ini", code=1)
+    cut(path, 9, tmp_path / "old.db")
+    assert told in ask(path, "why", "a.ini").stdout
