@@ -9,7 +9,6 @@ is the fold's. Its memory only keeps the record from repeating itself.
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from typing import Final
 
 import msgspec
 
@@ -21,12 +20,11 @@ from ..core.fleet import Fleet, Vassal
 from ..host.emperor_protocol import LONGEST_CONFIG
 from .announcer import Announcer
 from .deferred import Deferred, Source
-from .differences import difference, read_otherwise
+from .differences import difference
+from .held_readings import HeldReadings
 from .listings import Listings
 from .own_errors import OwnErrors
 from .rejections import Rejections, Said
-
-_RUNS: Final = ("starting", "ready", "accepting", "reloading")  # phases
 
 
 class Observer:
@@ -43,6 +41,7 @@ class Observer:
         self._rejections = Rejections()
         self.present = self._rejections.present
         self._errors = OwnErrors()
+        self.held = HeldReadings(self._rejections)
         # By source, a listing that had no news, and the fleet's last event and its time then.
         self._no_news: dict[str, tuple[weakref.ref[c.Listing], int, int]] = {}
         self._listings = Listings(
@@ -189,8 +188,8 @@ class Observer:
         drafts: list[Draft],
         before: Said | None = None,
     ) -> None:
-        url, spec = source.url, seen.spec
-        vassal = fleet.vassals.get(name)
+        vassal, url, spec = fleet.vassals.get(name), source.url, seen.spec
+        self.held.drop(url, name)
         if spec.path is None and seen.content is not None and len(seen.content) > LONGEST_CONFIG:
             reason = f"the config has {len(seen.content)} bytes, {LONGEST_CONFIG} fit the protocol"
             self._reject(url, name, reason, drafts, before)
@@ -205,7 +204,7 @@ class Observer:
                 reason = "its config changed but its ts did not; give it another ts"
                 self._announcer.hold_back(url, name, seen)
                 self._reject(url, name, reason, drafts, before)
-            elif change == "settings" and (why := _held_reading(vassal, spec)) is not None:
+            elif change == "settings" and (why := self.held.hold(vassal, spec)) is not None:
                 self._reject(url, name, why, drafts, before)
             else:
                 self._announce(fleet, source, name, seen, change, drafts, "vassal_changed")
@@ -278,20 +277,6 @@ class Observer:
             if owner not in (None, url):
                 reason = f"told to destroy it, but it belongs to {owner}"
             self._rejections.reject(url, seen.name, reason, drafts)
-
-
-def _held_reading(vassal: Vassal, spec: Spec) -> str | None:
-    """Why a vassal that runs keeps its settings, though its text is read otherwise; None if not.
-
-    An upgrade ends no vassal. Its next start is another matter: it could be root's.
-    """
-    now = read_otherwise(vassal.spec, spec) if vassal.phase in _RUNS else None
-    if now is None:
-        return None
-    return (
-        f"this version reads the same config otherwise ({now}); it runs on as before until it ends,"
-        " or its config or ts changes"
-    )
 
 
 def orphans(fleet: Fleet) -> list[Draft]:

@@ -4,10 +4,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from emperord.daemon.core.draft import Draft
 from emperord.daemon.loop.differences import difference
 from emperord.journal.chain import digest
-from emperord.journal.events import OperatorRequested, Spec
+from emperord.journal.events import Spec
 from emperord.monitors.contract import (
     Destroyed,
     Failed,
@@ -95,66 +94,6 @@ def test_no_field_of_a_spec_is_forgotten() -> None:
         assert bool(difference(Spec(**BASE), changed)) == (field.name not in told_otherwise), (
             field.name
         )
-
-
-COMMAND = {"command": "sleep 1"}
-READINGS: dict[str, tuple[dict[str, Any], str]] = {
-    "a flaw": ({"bar": "[emperor] cannot be read"}, "([emperor] cannot be read)"),
-    "settings": ({"settings": {**COMMAND, "user": "x", "nofile": "9"}}, "([emperor] nofile, user)"),
-    "none": ({}, "([emperor] command)"),
-    "beside defaults": (
-        {"settings": {"umask": "077"}, "own_settings": {}},
-        "([emperor] command)",
-    ),
-}
-
-
-@pytest.mark.parametrize(("more", "says"), READINGS.values(), ids=READINGS)
-def test_the_same_text_that_is_read_otherwise_ends_nothing(more: dict[str, Any], says: str) -> None:
-    """As by a new version. A vassal that runs is told as rejected, until it ends or changes."""
-    world = World()
-    world.see(Listing({"a.ini": seen(settings=COMMAND)}))
-    assert world.fleet.vassals["a.ini"].phase == "starting"
-    otherwise = Listing({"a.ini": seen(**more)})
-    assert world.see(otherwise) == ["observation_rejected a.ini"]
-    assert says in world.last[0].reason
-    assert world.see(otherwise, Listing({"a.ini": seen(**more)})) == []
-    assert world.fleet.vassals["a.ini"].spec.settings == COMMAND
-    assert world.see(Listing({"a.ini": seen(ts=2, **more)})) == ["vassal_changed a.ini"]
-    assert world.last[0].change == "ts,settings"
-
-
-def test_the_next_start_is_by_the_new_reading() -> None:
-    world = World()
-    world.see(Listing({"a.ini": seen(settings=COMMAND)}))
-    vassal = world.fleet.vassals["a.ini"]
-    barred = Listing({"a.ini": seen(bar="[emperor] x")})
-    world.see(barred)
-    body = OperatorRequested(request="stop")
-    world.fold([Draft("operator_requested", body, None, "a.ini")])
-    assert vassal.phase == "stopping"
-    assert world.see(barred) == ["vassal_changed a.ini"]
-    assert vassal.spec.bar == "[emperor] x"
-
-
-OTHER_SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "defaults": ({}, {"settings": {"umask": "077", **COMMAND}, "own_settings": COMMAND}),
-    "defaults no longer": (
-        {"settings": {"umask": "077", **COMMAND}, "own_settings": COMMAND},
-        {},
-    ),
-    "a bar that no text is to blame for": ({}, {"settings": {}, "bar": "no such address"}),
-    "a flaw no longer": ({"settings": {}, "bar": "[emperor] x"}, {}),
-}
-
-
-@pytest.mark.parametrize(("old", "new"), OTHER_SETTINGS.values(), ids=OTHER_SETTINGS)
-def test_other_settings_of_the_same_text_count(old: dict[str, Any], new: dict[str, Any]) -> None:
-    world = World()
-    world.see(Listing({"a.ini": seen(**{"settings": COMMAND, **old})}))
-    changed = Listing({"a.ini": seen(**{"settings": COMMAND, **new})})
-    assert world.see(changed) == ["vassal_changed a.ini"]
-    assert world.last[0].change == "settings"
 
 
 def test_a_destroy_of_what_is_not_there_is_rejected() -> None:
