@@ -27,11 +27,15 @@ _UNSEEN: Final = rb"(?:[\x00-\x20]|\xc2\xa0|\xe2\x80\x8b|\xef\xbb\xbf)*"
 _INI_HEADER: Final = re.compile(
     rb"(?:%b[\[\"'])+%bemperor%b[\"']?%b(?:\]|$)" % ((_UNSEEN,) * 4), re.IGNORECASE
 )
-# A key at the beginning of a line, or in a flow mapping.
 _YAML_KEY: Final = rb"""["']?emperor["']?[ \t]*:"""
+# uWSGI's own reader knows sections in the first column only. All else is of another section.
 _YAML_SIGN: Final = re.compile(
-    rb"""(?:^|\{\s*|[,?][ \t]*|,\s*(?=["']))%b""" % _YAML_KEY, re.MULTILINE | re.IGNORECASE
+    rb"""^(?:[!&]\S*[ \t]+)*(?:%b|\?[ \t]*["']?emperor\b)""" % _YAML_KEY,
+    re.MULTILINE | re.IGNORECASE,
 )
+# A flow mapping that is a whole document. Any key in it may be one.
+_YAML_ROOT: Final = re.compile(rb"^\{|(?:\A|^---)(?:\s|[%#][^\n]*\n|[!&]\S*\s)*\{", re.MULTILINE)
+_YAML_FLOW: Final = re.compile(rb"""\bemperor["']?\s*:""", re.IGNORECASE)
 _YAML_COMMENT: Final = re.compile(rb"^[ \t]*#.*$", re.MULTILINE)
 _YAML_HEAD: Final = re.compile(rb"%b(?:\s|$)" % _YAML_KEY)
 # Lines in the first column beside the section begin with a key, a comment or a document's mark.
@@ -91,7 +95,7 @@ def _check_header(number: int, line: bytes) -> None:
 
 def _yaml(content: bytes) -> Pairs:
     if len(content) > LARGEST_YAML:
-        if _YAML_SIGN.search(content) is None:
+        if not _yaml_signs(content.replace(b"\0", b"").lstrip(_BOMS)):
             return ()
         raise Flaw(f"is in a YAML config of {len(content)} bytes, {LARGEST_YAML} are allowed")
     try:
@@ -132,16 +136,29 @@ def _load(content: bytes) -> Any:
 def _yaml_apart(content: bytes, error: _Unreadable) -> Pairs:
     """The section of a text that is no YAML, read without the other lines. Raises Flaw."""
     text = content.replace(b"\0", b"").lstrip(_BOMS)
-    signs = len(_YAML_SIGN.findall(_YAML_COMMENT.sub(b"", _to_the_margin(text))))
+    signs = _yaml_signs(text)
     if not signs:
         return ()
-    section = _yaml_lines(text) if signs == 1 and b"\0" not in content else None
+    section = _yaml_lines(text) if len(signs) == 1 and b"\0" not in content else None
     if section is None:
-        raise Flaw(f"cannot be read: {error}")
+        raise Flaw(f"line {signs[0]}: cannot be read, as the text is no YAML: {error}")
     try:
         return _mapping(_load(section), _NULLS)
     except _Unreadable as own:
         raise Flaw(f"cannot be read: {own}") from None
+
+
+def _yaml_signs(text: bytes) -> list[int]:
+    """The lines where a section may begin."""
+    text = _YAML_COMMENT.sub(b"", _to_the_margin(text))
+    sign = _YAML_SIGN if _YAML_ROOT.search(text) is None else _YAML_FLOW
+    lines: list[int] = []
+    line, at = 1, 0
+    for found in sign.finditer(text):
+        line += text.count(b"\n", at, found.start())
+        at = found.start()
+        lines.append(line)
+    return lines
 
 
 def _to_the_margin(text: bytes) -> bytes:

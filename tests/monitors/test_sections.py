@@ -8,6 +8,7 @@ OURS = "emperor:\n  user: nobody\n  group: nogroup\n"
 PERCENT = "uwsgi:\n  chdir: %d\n"  # no YAML, and everyday uWSGI
 SCANNED = "line {}: found character that cannot start any token"
 MAPPED = "line {}: mapping values are not allowed in this context"
+UNSURE = "line {}: cannot be read, as the text is no YAML: "  # which lines are the section
 QUOTE = "; quote the value on that line, and indent with blanks only"
 ENCODE = "; save the file as UTF-8 without control characters"
 
@@ -65,25 +66,8 @@ BARRED = {
         "x: &x {user: nobody}\nemperor: *x\n" + PERCENT,
         "line 2: found undefined alias" + QUOTE,
     ),
-    "two of them": (OURS + OURS + PERCENT, SCANNED.format(8) + QUOTE),
-    "a brace that ends below it": (
-        "emperor: {\n  user: nobody\n}\n" + PERCENT,
-        SCANNED.format(5) + QUOTE,
-    ),
-    "in braces": ("{\n  emperor: {user: nobody},\n  uwsgi: {chdir: %d}\n}\n", SCANNED.format(3)),
-    "in quotes in braces": (
-        '{"uwsgi": {"chdir": %d},\n  "emperor": {"user": "nobody"}}\n',
-        SCANNED.format(1),
-    ),
-    "a list at the margin": ("emperor:\n- user\n" + PERCENT, SCANNED.format(4)),
-    "all of it is indented": (
-        " emperor:\n   user: nobody\n uwsgi:\n   chdir: %d\n",
-        SCANNED.format(4),
-    ),
-    "capital letters": ("EMPEROR:\n  user: nobody\n" + PERCENT, SCANNED.format(4)),
     "an open bracket": ("emperor: [\n", "line 2: did not find expected node content"),
     "endless": ("emperor: &x {command: *x}", "line 1: found unconstructable recursive node"),
-    "very deep": ("emperor: " + "[" * 100_000, "line 1: "),
     "not UTF-8": ("emperor: \udcff", "line 1: invalid leading UTF-8 octet" + ENCODE),
 }
 
@@ -95,11 +79,43 @@ def test_one_that_cannot_be_read_bars_the_vassal(text: str, reason: str) -> None
     assert (flaw or "").startswith(f"[emperor] cannot be read: {reason}")
 
 
+# The line where the section may begin, and the one that is no YAML.
+UNCERTAIN = {
+    "two of them": (OURS + OURS + PERCENT, 1, 8),
+    "a brace that ends below it": ("emperor: {\n  user: nobody\n}\n" + PERCENT, 1, 5),
+    "in braces": ("{\n  emperor: {user: nobody},\n  uwsgi: {chdir: %d}\n}\n", 2, 3),
+    "in quotes in braces": (
+        '{"uwsgi": {"chdir": %d},\n  "emperor": {"user": "nobody"}}\n', 2, 1
+    ),
+    "in braces that are indented": ("--- # x\n  {\nuwsgi: {a: %d}, emperor: {user: x}}\n", 3, 3),
+    "in braces with a tag": ("--- !!map\n{uwsgi: {a: %d}, emperor : {user: x}}\n", 2, 2),
+    "a hash in a value of braces": ('{"a": " #", "emperor": {}, "b": %d}\n', 1, 1),
+    "a list at the margin": ("emperor:\n- user\n" + PERCENT, 1, 4),
+    "all of it is indented": (" uwsgi:\n   chdir: %d\n emperor:\n   user: nobody\n", 3, 2),
+    "capital letters": (PERCENT + "EMPEROR:\n  user: nobody\n", 3, 2),
+    "a question mark": (PERCENT + "? emperor\n: {user: nobody}\n", 3, 2),
+    "a tag": (PERCENT + "!!str emperor: {user: nobody}\n", 3, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "begins", "refused"), UNCERTAIN.values(), ids=UNCERTAIN)
+def test_one_whose_lines_are_uncertain_bars_the_vassal(
+    text: str, begins: int, refused: int
+) -> None:
+    reason = UNSURE.format(begins) + SCANNED.format(refused) + QUOTE
+    assert settings.read("a.yml", text.encode()) == ({}, f"[emperor] {reason}")
+
+
 UNSIGNED = {
     "uWSGI's option": ("a.yml", "uwsgi:\n  emperor: /etc/vassals\n  chdir: %d\n"),
     "a value": ("a.yml", PERCENT + "  env: A=emperor\n"),
     "another key": ("a.yml", PERCENT + "emperors:\n  a: b\n"),
     "a comment": ("a.yml", "# emperor: gone\n" + PERCENT),
+    "a comment behind a value": ("a.yml", PERCENT + "  stats: /s  # off, emperor: see it\n"),
+    "JSON in a value": ("a.yml", PERCENT + """  log-encoder: json {"a":"b","emperor":"main"}\n"""),
+    "braces in a value": ("a.yml", PERCENT + """  logformat: '{"emperor": "%(host)"}'\n"""),
+    "a comma in a value": ("a.yml", PERCENT + "  env: A=1, emperor: b\n"),
+    "braces on lines of their own": ("a.yml", PERCENT + "  x: {\n  emperor: {}\n  }\n"),
     "json, uWSGI's option": ("a.json", '{"uwsgi": {"emperor": "/etc/vassals"'),
     "json, uWSGI's options": ("a.json", '{"uwsgi": {"emperor": ["/etc/vassals"'),
     "json, very deep": ("a.json", '{"emperor":' + "[" * 100_000),
@@ -221,4 +237,4 @@ def test_utf_16_is_read_as_its_parser_reads_it(name: str, text: str) -> None:
 def test_utf_16_that_is_no_yaml_is_not_read_apart() -> None:
     found, flaw = settings.read("a.yml", (OURS + PERCENT).encode("utf-16"))
     assert found == {}
-    assert flaw == f"[emperor] cannot be read: {SCANNED.format(5)}{QUOTE}"
+    assert flaw == f"[emperor] {UNSURE.format(1)}{SCANNED.format(5)}{QUOTE}"

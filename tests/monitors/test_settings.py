@@ -278,6 +278,7 @@ LONG = {
         "must be a mapping",
     ),
     "yaml, blanks in what is none": ("a.yaml", "{" + " " * 130_000 + "emperor:", "cannot be read"),
+    "yaml, many documents": ("a.yaml", "---\n" * 32_000 + "a: emperor", ""),
     "yaml, many signs in what is none": ("a.yaml", "{emperor:" * 14_000, "cannot be read"),
     "ini, brackets": ("a.ini", "[" * MEGABYTE + "\n[Emperor]", "not the name"),
     "ini, blanks": ("a.ini", "[" + "[ " * (MEGABYTE // 2) + "\n[Emperor]", "not the name"),
