@@ -19,6 +19,7 @@ import msgspec
 from . import names
 
 LARGEST_YAML: Final = 128 << 10  # bytes; 1 MiB of flow mappings takes 3 s to parse
+LARGEST_APART: Final = 32 << 10  # bytes of a section that is read without the rest of its text
 _NULLS: Final = ("", "~", "null", "Null", "NULL")  # how YAML writes that there is nothing
 _BOM: Final = b"\xef\xbb\xbf"
 _BOMS: Final = b"\xef\xbb\xbf\xff\xfe"  # the bytes of those of UTF-8 and UTF-16
@@ -142,6 +143,12 @@ def _yaml_apart(content: bytes, error: _Unreadable) -> Pairs:
     section = _yaml_lines(text) if len(signs) == 1 and b"\0" not in content else None
     if section is None:
         raise Flaw(f"line {signs[0]}: cannot be read, as the text is no YAML: {error}")
+    size = len(section.lstrip(b"\n"))
+    if size > LARGEST_APART:
+        raise Flaw(
+            f"line {signs[0]}: has {size} bytes, {LARGEST_APART} are allowed in a text that is no"
+            f" YAML: {error}"
+        )
     try:
         return _mapping(_load(section), _NULLS)
     except _Unreadable as own:

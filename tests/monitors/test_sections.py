@@ -106,6 +106,16 @@ def test_one_whose_lines_are_uncertain_bars_the_vassal(
     assert settings.read("a.yml", text.encode()) == ({}, f"[emperor] {reason}")
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, "a" * settings.LONGEST_COMMAND])
+def test_one_in_what_is_no_yaml_has_a_limit(text: str) -> None:
+    """It is parsed after the whole text was, so a tenant would have twice the time of others."""
+    content = (PERCENT + "emperor:\n  command: " + text).encode()
+    size = len(content) - len(PERCENT)
+    _, flaw = settings.read("a.yml", content)
+    begins = f"[emperor] line 3: has {size} bytes, 32768 are allowed in a text that is no YAML: "
+    assert (flaw or "").startswith(begins)
+
+
 UNSIGNED = {
     "uWSGI's option": ("a.yml", "uwsgi:\n  emperor: /etc/vassals\n  chdir: %d\n"),
     "a value": ("a.yml", PERCENT + "  env: A=emperor\n"),
