@@ -27,11 +27,15 @@ class Rejection(NamedTuple):
 
 
 class Present:
-    """The rejections that last, by source and label."""
+    """The rejections that last, by source and label.
+
+    A listing may have several reasons for one label. Each of them has its time; the last one is
+    told.
+    """
 
     def __init__(self) -> None:
-        self._now: dict[str, dict[str, Rejection]] = {}
-        self._former: dict[str, dict[str, Rejection]] = {}  # while a listing is being taken
+        self._now: dict[str, dict[str, dict[str, int]]] = {}  # since when, by reason
+        self._former: dict[str, dict[str, dict[str, int]]] = {}  # while a listing is being taken
 
     def begin_listing(self, url: str) -> None:
         """A listing says anew what it rejects. Until it has, those before it last."""
@@ -42,11 +46,14 @@ class Present:
 
     def add(self, url: str, label: str, reason: str, at: int) -> None:
         """Something is rejected, at that time in UTC nanoseconds. It may have been before."""
-        now, former = self._now.setdefault(url, {}), self._former.get(url, {})
-        known = now.get(label) or former.get(label)
-        if known is None or known.reason != reason:
-            known = Rejection(at, reason)
-        now[label] = known
+        now, former = self._now.setdefault(url, {}), self._former.get(url)
+        known = now.get(label, {})
+        since = known.pop(reason, at)
+        if former is None:  # single news: its reason replaces the one before
+            known = {}
+        else:
+            since = min(since, former.get(label, {}).get(reason, at))
+        now[label] = {**known, reason: since}
 
     def forget(self, url: str, label: str) -> None:
         """The source has something now that is not rejected. ``label`` may be a name as well."""
@@ -61,7 +68,7 @@ class Present:
         hidden: dict[str, str] | None = None  # names that are not printable, by label
         for url in fleet.monitors:
             lasting = {**self._former.get(url, {}), **self._now.get(url, {})}
-            for label, rejection in lasting.items():
+            for label, reasons in lasting.items():
                 name = label
                 if label not in fleet.vassals and "\\" in label:
                     if hidden is None:
@@ -69,7 +76,8 @@ class Present:
                     name = hidden.get(label, label)
                 vassal = fleet.vassals.get(name)
                 if vassal is not None and vassal.monitor == url and vassal.wanted:
-                    found[name] = rejection
+                    reason, since = next(reversed(reasons.items()))
+                    found[name] = Rejection(since, reason)
         return found
 
 

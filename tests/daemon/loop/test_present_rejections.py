@@ -107,3 +107,18 @@ def test_it_lasts_while_a_listing_is_being_taken() -> None:
     world.see_in_parts(parts, DIR, lambda: told.append(reasons(world)))
     assert len(told) > 2
     assert told == [{"a.ini": "cannot be read"}] * len(told)
+
+
+def test_each_of_two_reasons_lasts_since_it_was_first_told() -> None:
+    """Its change is rejected, and its source refuses it as well."""
+    world = World(trusts_content=False)
+    both = Listing({"a.ini": seen(b"other")}, {"a.ini": "cannot be read"})
+    world.see(listing("a.ini"), both)
+    first = world.observer.present.of_vassals(world.fleet)
+    assert first["a.ini"].reason == "cannot be read"
+    world.observer.clock = lambda: 10**9
+    world.see(Listing(both.seen, both.refused))
+    assert world.observer.present.of_vassals(world.fleet) == first
+    world.see(Listing(both.seen, {}))
+    kept = world.observer.present.of_vassals(world.fleet)["a.ini"]
+    assert (kept.since, "its ts did not" in kept.reason) == (first["a.ini"].since, True)
