@@ -24,6 +24,7 @@ _NULLS: Final = ("", "~", "null", "Null", "NULL")  # how YAML writes that there 
 _BOM: Final = b"\xef\xbb\xbf"
 _BOMS: Final = b"\xef\xbb\xbf\xff\xfe"  # the bytes of those of UTF-8 and UTF-16
 # Blanks, control characters, and blanks of Unicode that no editor shows.
+_BLANKS: Final = b" \t\r\n\xc2\xa0\xe2\x80\x8b\xef\xbb\xbf"  # bytes around a name
 _UNSEEN: Final = rb"(?:[\x00-\x20]|\xc2\xa0|\xe2\x80\x8b|\xef\xbb\xbf)*"
 _INI_HEADER: Final = re.compile(
     rb"(?:%b[\[\"'])+%bemperor%b[\"']?%b(?:\]|$)" % ((_UNSEEN,) * 4), re.IGNORECASE
@@ -43,8 +44,16 @@ _YAML_HEAD: Final = re.compile(rb"%b(?:\s|$)" % _YAML_KEY)
 _YAML_BESIDE: Final = re.compile(
     rb"""["']?[\w.-]+["']?[ \t]*:(?:\s|$)|#|(?:---|\.\.\.)[ \t\r]*(?:#.*)?$|%""", re.ASCII
 )
+# A string or a comment of JSON, also one without an end.
+_JSON_TOKEN: Final = re.compile(
+    rb""""([^"\\]*(?:\\.[^"\\]*)*)"?|//[^\n]*|/\*.*?(?:\*/|\Z)""", re.DOTALL
+)
 # uWSGI's option ``emperor`` is a text or a list of texts.
-_JSON_SIGN: Final = re.compile(rb"""["']?\bemperor["']?\s*:(?!\s*["'\[])""", re.IGNORECASE)
+_JSON_VALUE: Final = re.compile(rb"""\s*:(?!\s*["\[])""")
+# Text of XML that is no element: a text as it is, a comment or an instruction.
+_XML_OUTSIDE: Final = re.compile(
+    rb"(<!\[CDATA\[.*?(?:\]\]>|\Z))|<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)", re.DOTALL
+)
 _XML_SIGN: Final = re.compile(rb"<(?:[\w.-]+:)?emperor(?:\s[^<>]*)?>(?!\s*[^\s<])", re.IGNORECASE)
 
 Pairs = Iterable[tuple[str, Any]]
@@ -199,10 +208,20 @@ def _json(content: bytes) -> Pairs:
     try:
         document = msgspec.json.decode(content)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        if _JSON_SIGN.search(content) is None:
+        if not _has_json_sign(content):
             return ()
         raise Flaw(f"cannot be read: {_json_problem(content, error)}; correct the JSON") from None
     return _mapping(document)
+
+
+def _has_json_sign(text: bytes) -> bool:
+    """Whether a text that is no JSON may have a section: a key of its name, in quotes."""
+    text = _JSON_TOKEN.sub(lambda token: b" " if token[1] is None else token[0], text)
+    return any(
+        (token[1] or b"").strip(_BLANKS).lower() == b"emperor"
+        and _JSON_VALUE.match(text, token.end()) is not None
+        for token in _JSON_TOKEN.finditer(text)
+    )
 
 
 def _json_problem(content: bytes, error: Exception) -> str:
@@ -251,7 +270,9 @@ def _xml(content: bytes) -> Pairs:
     try:
         root = ET.fromstring(content)
     except (ET.ParseError, ValueError, LookupError) as error:
-        if _XML_SIGN.search(content.replace(b"\0", b"")) is None:
+        text = content.replace(b"\0", b"")
+        elements = _XML_OUTSIDE.sub(lambda found: b"text" if found[1] else b"", text)
+        if _XML_SIGN.search(elements) is None:
             return ()
         raise Flaw(
             f"cannot be read: {names.shown(str(error))}; correct the XML, or save it as UTF-8"

@@ -116,6 +116,7 @@ def test_one_in_what_is_no_yaml_has_a_limit(text: str) -> None:
     assert (flaw or "").startswith(begins)
 
 
+XML_SECTION = "<emperor><user>nobody</user></emperor>"
 UNSIGNED = {
     "uWSGI's option": ("a.yml", "uwsgi:\n  emperor: /etc/vassals\n  chdir: %d\n"),
     "a value": ("a.yml", PERCENT + "  env: A=emperor\n"),
@@ -129,6 +130,14 @@ UNSIGNED = {
     "json, uWSGI's option": ("a.json", '{"uwsgi": {"emperor": "/etc/vassals"'),
     "json, uWSGI's options": ("a.json", '{"uwsgi": {"emperor": ["/etc/vassals"'),
     "json, very deep": ("a.json", '{"emperor":' + "[" * 100_000),
+    "json, a string": ("a.json", """{"uwsgi": {"env": "see emperor: docs"},}"""),
+    "json, quotes in a string": ("a.json", r"""{"env": "see \"emperor\": {}",}"""),
+    "json, a comment": ("a.json", '{"uwsgi": {}} // its "emperor": {}, emperor: 5'),
+    "json, a long comment": ("a.json", '/* "emperor": {} */ {"uwsgi": {}}'),
+    "xml, a comment": ("a.xml", f"<uwsgi><!-- {XML_SECTION} --><x>&nbsp;</x></uwsgi>"),
+    "xml, a comment in uWSGI's option": ("a.xml", "<emperor><!-- a -->/v</emperor>&nbsp;"),
+    "xml, a text as it is": ("a.xml", f"<x><![CDATA[{XML_SECTION}]]>&nbsp;</x>"),
+    "xml, such a text in uWSGI's option": ("a.xml", "<emperor><![CDATA[/v]]></emperor>&nbsp;"),
     "xml, uWSGI's option": ("a.xml", "<uwsgi><emperor> /etc/vassals</emperor>"),
     "xml, another element": ("a.xml", "<uwsgi><emperor-cap><a>"),
     "ini, another section": ("a.ini", "[emperor2]\nx=y\n[-emperor]\nx=y\n[emperor:a]\nx=y"),
@@ -195,6 +204,19 @@ UNREAD = {
             " correct the JSON"
         ),
     ),
+    "json, a name that nearly matches in what is none": (
+        "a.json",
+        '{"a//b": "/*", "x\\\\": 1,\n"Emperor ": {},}',
+        (
+            "cannot be read: line 2: JSON is malformed: trailing comma in object (byte 40);"
+            " correct the JSON"
+        ),
+    ),
+    "json, a comment in front of the colon": (
+        "a.json",
+        '{"emperor" /* ours */: {}}',
+        ("cannot be read: line 1: JSON is malformed: expected ':' (byte 11); correct the JSON"),
+    ),
     "json, not UTF-8": (
         "a.json",
         '{"emperor": {"user":\n"\udcff"}}',
@@ -215,6 +237,14 @@ UNREAD = {
         JAPANESE + "<x><emperor><user>x</user></emperor></x>",
         (
             "cannot be read: multi-byte encodings are not supported; correct the XML, or save it as"
+            " UTF-8"
+        ),
+    ),
+    "xml, beside a comment": (
+        "a.xml",
+        f"<x><![CDATA[<!--]]>{XML_SECTION}<!-- -->&nbsp;</x>",
+        (
+            "cannot be read: undefined entity: line 1, column 65; correct the XML, or save it as"
             " UTF-8"
         ),
     ),

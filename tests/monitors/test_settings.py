@@ -284,9 +284,13 @@ LONG = {
     "ini, blanks": ("a.ini", "[" + "[ " * (MEGABYTE // 2) + "\n[Emperor]", "not the name"),
     "json, blanks in what is none": (
         "a.json",
-        '"emperor' + " " * MEGABYTE + '"emperor": {',
+        '{"emperor' + " " * MEGABYTE + '": {',
         "cannot be read",
     ),
+    "json, a string that stays open": ("a.json", '"emperor' + '\\"' * (MEGABYTE // 2), ""),
+    "json, comments that stay open": ("a.json", '"emperor"' + "/*" * (MEGABYTE // 2), ""),
+    "xml, comments that stay open": ("a.xml", "<emperor>" + "<!--" * (MEGABYTE // 4), ""),
+    "xml, texts that stay open": ("a.xml", "<emperor>" + "<![CDATA[<?" * 90_000, ""),
     "xml, blanks in what is none": (
         "a.xml",
         "<emperor " + " " * MEGABYTE + "<emperor><a>",
