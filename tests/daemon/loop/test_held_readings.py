@@ -14,8 +14,8 @@ READINGS: dict[str, tuple[dict[str, Any], str]] = {
     "settings": ({"settings": {**COMMAND, "user": "x", "nofile": "9"}}, "([emperor] nofile, user)"),
     "none": ({}, "([emperor] command)"),
     "beside defaults": (
-        {"settings": {"umask": "077"}, "own_settings": {}},
-        "([emperor] command)",
+        {"settings": {"umask": "077", "nofile": "9"}, "own_settings": {}},
+        "([emperor] command; of --vassal-defaults wait as well: nofile, umask)",
     ),
 }
 
