@@ -8,6 +8,11 @@ that is no event is consumed at once.
 A message counts if its sender is of the attempt's tree. The kernel vouches for pid and uid
 (SCM_CREDENTIALS); only root can give others. A sender that has ended can no longer be attributed,
 and its message is dropped: systemd-notify waits for that reason until its message was read.
+
+No file is read that the sender could make hang. Its environment is in its own memory, which may be
+a file of FUSE, so its mark is not looked at. The cgroup, the session, the tag (see ``procfs.py``)
+and the parents are the kernel's own. A process can imitate a tag. So in tyrant mode the sender must
+have the vassal's uid. Otherwise all vassals are of one user, and none is safe from another.
 """
 
 import logging
@@ -18,13 +23,13 @@ import trio
 
 from ..core.inputs import News, Notice, VassalByte
 from ..keeper.refusals import PASSING
-from . import emperor_protocol, main_process
+from . import emperor_protocol, main_process, procfs
+from .cgroups import Cgroups
 from .context import HostContext
 from .mailbox import Mailbox
 from .notify_messages import Message, parsed
 from .notify_socket import NotifySocket
 from .process import Process
-from .senders import is_of
 from .watch import EDGE
 
 log = logging.getLogger("emperor.host")
@@ -73,7 +78,7 @@ class Notifications:
             if found is None:
                 return
             notify.read_limit.fill(max(_LEAST, len(found.data)), now)
-            ours = is_of(process, found.pid, found.uid, self._cgroups)
+            ours = _is_of(process, found.pid, found.uid, self._cgroups)
             message = parsed(found.data) if ours else Message()
             if is_record(message):
                 wait = notify.records.wait(1.0, now)
@@ -158,7 +163,7 @@ class Notifications:
         if pid == process.pid:
             notify.use_main(self._keeper, None)
             return
-        main = main_process.found(pid, lambda uid, _: is_of(process, pid, uid, self._cgroups))
+        main = main_process.found(pid, lambda uid, _: _is_of(process, pid, uid, self._cgroups))
         if main is not None:
             notify.use_main(self._keeper, main)
 
@@ -182,3 +187,18 @@ class Notifications:
 def is_record(message: Message) -> bool:
     """Whether each such message may be an event, so that their number is limited."""
     return message.reloading or message.stopping or message.hangs or bool(message.more)
+
+
+def _is_of(process: Process, pid: int, uid: int, cgroups: Cgroups) -> bool:
+    """Whether process ``pid`` belongs to the attempt; ``uid`` is its user. Raises OSError."""
+    if process.uid is not None and uid not in (0, process.uid):
+        return False
+    if pid == process.pid:
+        return True
+    if pid <= 0:
+        return False
+    if process.cgroup is not None and cgroups.holds(process.cgroup, pid):
+        return True
+    if procfs.session(pid) == process.pid or procfs.is_below(pid, {process.pid}):
+        return True
+    return bool(process.mark) and procfs.limit_tag_of(pid) == procfs.limit_tag(process.mark)
