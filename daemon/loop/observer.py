@@ -21,7 +21,6 @@ from ..host.emperor_protocol import LONGEST_CONFIG
 from .announcer import Announcer
 from .deferred import Deferred, Source
 from .differences import difference
-from .held_readings import HeldReadings
 from .listings import Listings
 from .own_errors import OwnErrors
 from .rejections import Rejections, Said
@@ -41,7 +40,6 @@ class Observer:
         self._rejections = Rejections()
         self.present = self._rejections.present
         self._errors = OwnErrors()
-        self.held = HeldReadings(self._rejections)
         # By source, a listing that had no news, and the fleet's last event and its time then.
         self._no_news: dict[str, tuple[weakref.ref[c.Listing], int, int]] = {}
         self._listings = Listings(
@@ -188,8 +186,8 @@ class Observer:
         drafts: list[Draft],
         before: Said | None = None,
     ) -> None:
-        vassal, url, spec = fleet.vassals.get(name), source.url, seen.spec
-        self.held.drop(url, name)
+        url, spec = source.url, seen.spec
+        vassal = fleet.vassals.get(name)
         if spec.path is None and seen.content is not None and len(seen.content) > LONGEST_CONFIG:
             reason = f"the config has {len(seen.content)} bytes, {LONGEST_CONFIG} fit the protocol"
             self._reject(url, name, reason, drafts, before)
@@ -204,8 +202,6 @@ class Observer:
                 reason = "its config changed but its ts did not; give it another ts"
                 self._announcer.hold_back(url, name, seen)
                 self._reject(url, name, reason, drafts, before)
-            elif change == "settings" and (why := self.held.hold(vassal, spec)) is not None:
-                self._reject(url, name, why, drafts, before)
             else:
                 self._announce(fleet, source, name, seen, change, drafts, "vassal_changed")
         else:

@@ -23,7 +23,6 @@ from ..host import failures
 from .clock import Clock
 from .deadlines import Deadlines, may_move
 from .event_log import Line, say
-from .held_readings import HeldReadings
 from .turn import Folded, Input, Turn
 
 log = logging.getLogger("emperor")
@@ -35,17 +34,11 @@ _OF_PHASE: Final = ("deadline_passed", "connection_waiting", "listen_failed")
 class Pending:
     """``fleet`` is the recorded one and the events that are being recorded.
 
-    ``deploys`` is what became of each deploy, as far as ``fleet``. ``held`` has changes that are
-    to be folded before some drafts.
+    ``deploys`` is what became of each deploy, as far as ``fleet``.
     """
 
     def __init__(
-        self,
-        recorded: Fleet,
-        deploys: Deploys,
-        deadlines: Deadlines,
-        clock: Clock,
-        held: HeldReadings | None = None,
+        self, recorded: Fleet, deploys: Deploys, deadlines: Deadlines, clock: Clock
     ) -> None:
         self.fleet = copied(recorded)
         self.deploys = deploys
@@ -53,7 +46,6 @@ class Pending:
         self._recorded = recorded
         self._deadlines = deadlines
         self._clock = clock
-        self._held = held
 
     def checkpoint(self, _: object = None) -> Iterator[Draft]:
         """An input: a checkpoint of the fleet as it is when the input is read."""
@@ -71,13 +63,10 @@ class Pending:
         given = thinned(self.fleet, draft, self._clock.now)
         if given is None:
             return
-        if self._held is not None:
-            for due in self._held.due(self.fleet, given):
-                self._take(due, turn)
         self._take(given, turn)
         if self._states.is_due(self.fleet):
-            for point in self.checkpoint():
-                self._take(point, turn)
+            for due in self.checkpoint():
+                self._take(due, turn)
 
     def _take(self, draft: Draft, turn: Turn) -> None:
         """Fold a draft. If the fold raises, that is recorded and bars the vassal at fault.

@@ -91,11 +91,11 @@ class Shell:
         self._listener = listener  # of the control socket
         self._operators = (explain, control_group)
         self._began = 0  # the journal's time of this start
-        self._observer = observer = Observer() if observer is None else observer
-        observer.clock = clock.now
+        self._observer = Observer() if observer is None else observer
+        self._observer.clock = clock.now
         self._deadlines = Deadlines(clock, self.tell)
         self._deadlines.plan_all(fleet)
-        self._pending = Pending(fleet, deploys or Deploys(), self._deadlines, clock, observer.held)
+        self._pending = Pending(fleet, deploys or Deploys(), self._deadlines, clock)
         self._recorder = Recorder(journal, fleet, self._pending, self._observer.take_contents, self)
         self._input_queue = InputQueue(self._pending.read, trio.current_time, self._observer.size)
         self._inbox = Inbox(self._input_queue)

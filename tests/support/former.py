@@ -1,6 +1,5 @@
 """The release before: its code, taken from the repository's history, to be run beside today's."""
 
-import os
 import subprocess
 import tarfile
 from io import BytesIO
@@ -52,9 +51,8 @@ class Installation:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment in which this is what is installed, before that of the tests."""
-        behind = os.environ.get("PYTHONPATH")
-        return {"PYTHONPATH": f"{self.path}:{behind}" if behind else str(self.path)}
+        """The environment in which this is what is installed."""
+        return {"PYTHONPATH": str(self.path)}
 
     def upgrade(self) -> None:
         """From now on what starts is of today's version."""

@@ -38,15 +38,10 @@ class World:
         )
         self.fold([Draft("daemon_started", body), Draft("daemon_ready", Empty())])
 
-    def fold(self, drafts: Iterable[Draft]) -> list[str]:
-        """Fold as the shell does, with what is due before a draft; the kinds of all events."""
-        kinds = []
-        for draft in drafts:
-            for d in (*self.observer.held.due(self.fleet, draft), draft):
-                seq = self.fleet.seq + 1
-                fold(self.fleet, Event(seq, seq, d.kind, d.monitor, d.vassal, d.cause, d.body))
-                kinds.append(d.kind)
-        return kinds
+    def fold(self, drafts: Iterable[Draft]) -> None:
+        for d in drafts:
+            seq = self.fleet.seq + 1
+            fold(self.fleet, Event(seq, seq, d.kind, d.monitor, d.vassal, d.cause, d.body))
 
     def see(self, *observations: Observation, url: str = DIR) -> list[str]:
         """Translate and fold; each event as ``kind name`` or ``kind``."""
