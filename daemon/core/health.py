@@ -15,6 +15,7 @@ from . import ends, rollback
 from .fleet import Fleet, Vassal
 from .starts import delay
 from .steps import Actions, end
+from .telling import explain
 
 _UNHEALTHY: Final = "unhealthy"
 
@@ -27,7 +28,7 @@ def lose(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     vassal.sick = event.at if vassal.sick is None else vassal.sick
     settings = vassal.aim.settings if vassal.running is None else vassal.running.settings
     if settings.get("health-action") == "record" or settings.get("restart") == "no":
-        vassal.reason = reason
+        explain(vassal, reason)
         return
     vassal.deaths += 1
     vassal.earliest = event.at + delay(fleet, vassal)

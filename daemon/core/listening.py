@@ -21,6 +21,7 @@ from . import slots
 from .actions import Action, Order
 from .fleet import Fleet, Vassal
 from .steps import Actions, end, waits_text
+from .telling import explain
 
 OPENS = "restarts when its new addresses are open"
 
@@ -38,7 +39,7 @@ def opens_first(vassal: Vassal, event: Event, actions: Actions) -> bool:
         return False
     vassal.due = vassal.anew = False
     vassal.sockets, vassal.opening = True, event.seq
-    vassal.reason = OPENS
+    explain(vassal, OPENS)
     actions.append(Action("listen", vassal.name))
     return True
 
@@ -74,4 +75,4 @@ def refuse(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     if vassal.opening is None or vassal.opening != body.change:
         return
     vassal.opening, vassal.unopened = None, body.reason
-    vassal.reason = waits_text(body.reason)
+    explain(vassal, waits_text(body.reason))

@@ -13,8 +13,8 @@ from typing import Any
 from ...journal.events import Event
 from . import readiness, trial
 from .fleet import Fleet, Vassal
-from .reloads import RELOADS, STOPS, awaits_ready
 from .steps import Actions, enter, free_slot, seconds
+from .telling import RELOADS, STOPS, awaits_ready
 
 
 def note_reloading(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

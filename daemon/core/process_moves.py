@@ -19,7 +19,6 @@ from . import deaths, ends, listening, readiness, rollback, rules, trial
 from .blame import Blame
 from .fleet import Fleet, Vassal
 from .reloads import (
-    RELOADS,
     arrive,
     ask_reload,
     awaits_ready,
@@ -45,7 +44,7 @@ from .steps import (
     order,
     seconds,
 )
-from .telling import UNCONFIRMED
+from .telling import RELOADS, UNCONFIRMED
 
 
 def note_spawned(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

@@ -8,11 +8,10 @@ from .actions import Action
 from .fleet import Fleet, Vassal
 from .steps import Actions, await_forgiveness, end, enter, free_slot, seconds, take_slot
 from .telling import awaits_ready as awaits_ready
+from .telling import says_so as says_so
 from .telling import tells as tells
 
 _SENT: Final = 1.0  # seconds after which a reload without confirmation counts as carried out
-RELOADS: Final = "says that it reloads"
-STOPS: Final = "says that it stops"
 WAITS: Final = "its change waits for the next start (reload = none)"
 # Settings that a process has from its start on.
 _FIXED: Final = (
@@ -135,11 +134,6 @@ def waits_on(vassal: Vassal) -> bool:
     return is_later or vassal.opening is not None or way == "none"
 
 
-def says_so(vassal: Vassal) -> bool:
-    """Whether it has said that it reloads, or that it stops meanwhile."""
-    return vassal.phase == "reloading" and vassal.reason in (RELOADS, STOPS)
-
-
 def would_load_unapproved(vassal: Vassal) -> bool:
     """Whether a reload would read a text of its file that is checked, or was refused."""
     ran = vassal.running
@@ -173,13 +167,19 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
         return
     vassal.due = False
     if way == "none":
-        vassal.reason = WAITS
+        await_next_start(fleet, vassal)
         return
     trial.note_time(fleet, vassal, event)
     if rules.holds(fleet, rules.REPLACE):
         vassal.tied = "" if vassal.is_open else vassal.bound
     vassal.running = vassal.aim
     order_reload(fleet, vassal, event, actions)
+
+
+def await_next_start(fleet: Fleet, vassal: Vassal) -> None:
+    """Its change does not get to what runs. The reason is told, unless it says that it reloads."""
+    if not (says_so(vassal) and rules.holds(fleet, rules.ANNOUNCED)):
+        vassal.reason = WAITS
 
 
 def order_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

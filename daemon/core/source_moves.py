@@ -5,7 +5,7 @@ from typing import Any
 from ...journal.events import Event, Spec
 from . import listening, replacement, rollback, rollout_moves, rules, slots, target, trial
 from .fleet import Fleet, Vassal
-from .reloads import WAITS, is_anothers, needs_restart, reload_in_turn, way_to_reload
+from .reloads import await_next_start, is_anothers, needs_restart, reload_in_turn, way_to_reload
 from .starts import bar_reason, begin, moves_socket
 from .steps import Actions, close_socket, end, forget
 
@@ -142,7 +142,7 @@ def amend_now(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> N
         if rules.holds(fleet, rules.WITHDRAWN):
             slots.leave(fleet, vassal.name)
         vassal.opening = None
-        vassal.reason = WAITS
+        await_next_start(fleet, vassal)
     elif way == "replace":
         vassal.opening = None  # it has the sockets of what runs
         reload_in_turn(fleet, vassal, event, actions)

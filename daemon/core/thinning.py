@@ -21,8 +21,8 @@ from . import budget
 from .draft import Draft
 from .fleet import Fleet
 from .notify_moves import can_extend, has_until
-from .reloads import RELOADS
 from .steps import seconds
+from .telling import RELOADS
 
 
 def thinned(fleet: Fleet, draft: Draft, clock: Callable[[], int]) -> Draft | None:

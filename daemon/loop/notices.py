@@ -6,7 +6,7 @@ from ..core.draft import Draft
 from ..core.fleet import Fleet
 from ..core.fold import ignores
 from ..core.inputs import Notice
-from ..core.reloads import STOPS
+from ..core.telling import STOPS
 
 
 def meaning(fleet: Fleet, notice: Notice) -> list[Draft]:

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from emperord.replay.testing.fleets import BareFleet
 
-from .script import Script
+from .script import Script, play
 
 TEXT = "[emperor]\ncommand = serve\nready = notify\nready-timeout = 5s\n"
+PROGRAM = "a.ini command=x ready=notify reload=none health-action=record"
+LISTENS = "a.ini command=x ready=notify listen=:80"
 
 
 def started(*feeds: str, text: str = TEXT, **policy: Any) -> BareFleet:
@@ -47,13 +49,50 @@ def test_a_reload_of_its_own_is_no_order() -> None:
     assert told(fleet)[0] == "accepting"
 
 
-def test_the_first_rules_order_a_reload_that_was_told_again() -> None:
-    script = Script(rules=1)
+def reloads_by_itself(rules: int) -> Script:
+    script = Script(rules=rules)
     added = "added a.ini command=x ready=notify"
     for line in ("daemon started", "daemon ready", added, "accepting a.ini", "reloads a.ini"):
         script.feed(line)
+    return script
+
+
+def test_the_first_rules_order_a_reload_that_was_told_again() -> None:
+    script = reloads_by_itself(1)
     script.feed("daemon started")
     assert "=> reload a.ini #1 with c1" in script.feed("adopted a.ini control=yes")
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [(1, "its change waits for the next start (reload = none)"), (2, "says that it reloads")],
+)
+def test_its_reason_when_a_change_is_for_its_next_start(rules: int, reason: str) -> None:
+    script = reloads_by_itself(rules)
+    script.feed("changed a.ini ts=2 command=x ready=notify reload=none")
+    assert script.fleet.vassals["a.ini"].reason == reason
+
+
+@pytest.mark.parametrize("says", ["reloads", "stops"])
+@pytest.mark.parametrize(
+    ("change", "orders"),
+    [
+        pytest.param(f"changed {PROGRAM} ts=2", [], id="for its next start"),
+        pytest.param(f"changed {LISTENS}", ["=> listen a.ini"], id="of addresses"),
+        pytest.param(f"changed {LISTENS}; unopened a.ini reason=used", [], id="refused addresses"),
+        pytest.param("sick a.ini", [], id="of its health"),
+    ],
+)
+def test_no_news_of_one_that_reloads_by_itself_has_that_ordered(
+    says: str, change: str, orders: list[str]
+) -> None:
+    """The order is a signal, and could end it in the midst of its reload."""
+    script = play(
+        f"daemon started; daemon ready; added {PROGRAM}; spawned a.ini; accepting a.ini;"
+        f"reloads a.ini; {says} a.ini; {change}; daemon started"
+    )
+    assert [line for line in script.feed("adopted a.ini") if line.startswith("=>")] == orders
+    assert script.fleet.vassals["a.ini"].reason == f"says that it {says}"
 
 
 def test_a_reload_that_it_does_not_tell_of_counts_as_carried_out() -> None:
