@@ -185,14 +185,14 @@ def _leave(
 def _after(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """There is one attempt again: a reload that waited for that has its turn.
 
-    With a slot it is still loading, and reloads when it gives that back. A start that hangs is
-    ended, as by any change.
+    With a slot it is still loading, and reloads when it gives that back. A start whose time is
+    over hangs, and is ended. One that still has time goes on, as this may bring no change.
     """
     if vassal.candidate is not None or not vassal.due or vassal.slot:
         return
     if vassal.phase in _READY:
         ask_reload(fleet, vassal, event, actions)
-    elif vassal.phase == "starting":
+    elif vassal.phase == "starting" and vassal.deadline is None:
         end_hung_start(fleet, vassal, event, actions)
 
 

@@ -143,6 +143,27 @@ def test_a_start_that_hangs_is_ended_when_the_new_instance_of_the_change_is_lost
     assert orders(script, "exited a.ini") == ["spawn a.ini #4 with c2"]
 
 
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param("failed a.ini attempt=2 fault=interrupted", id="was not tried"),
+        pytest.param("spawned a.ini attempt=2; exited a.ini attempt=2 away=yes", id="ended"),
+    ],
+)
+def test_a_start_that_has_more_time_goes_on_when_a_new_instance_is_lost(lost: str) -> None:
+    """The change has its turn when the start is over."""
+    program = f"command=x ready=notify {OLD}"
+    script = play(
+        f"daemon started; daemon ready; added a.ini {program}; spawned a.ini; accepting a.ini;"
+        f"changed a.ini ts=2 {program}; exited a.ini attempt=1 code=1; deadline a.ini;"
+        "spawned a.ini attempt=3; extends a.ini attempt=3 seconds=900"
+    )
+    assert [orders(script, line) for line in lost.split("; ")][-1] == []
+    vassal = script.fleet.vassals["a.ini"]
+    assert (vassal.phase, vassal.due) == ("starting", True)
+    assert orders(script, "accepting a.ini attempt=3") == ["spawn a.ini #4 with c2"]
+
+
 def test_a_restart_of_another_vassal_ends_no_new_instance() -> None:
     """Its event is the one that gives this vassal its turn in a rollout."""
     script = play(
