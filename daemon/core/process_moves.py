@@ -24,12 +24,10 @@ from .reloads import (
     awaits_ready,
     end_hung_start,
     needs_restart,
-    order_reload,
-    reload,
+    order_again,
     restart,
     says_so,
     tells,
-    waits_on,
     would_load_unapproved,
 )
 from .starts import back_off, begin, is_over_budget, launch, pace
@@ -258,10 +256,7 @@ def adopt(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     elif vassal.phase == "reloading" and would_load_unapproved(vassal):
         arrive(fleet, vassal, event, actions, "not reloaded: the text of its file may not run")
     elif vassal.phase == "reloading":
-        if waits_on(vassal) and rules.holds(fleet, rules.IN_TURN):
-            order_reload(fleet, vassal, event, actions)
-        else:
-            reload(fleet, vassal, event, actions)
+        order_again(fleet, vassal, event, actions)
     elif vassal.phase == "starting" and awaits_ready(vassal) and not _cannot_say(vassal):
         return  # the host looks again, or is told
     elif (vassal.slot or vassal.phase == "starting") and not tells(vassal):

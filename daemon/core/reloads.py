@@ -12,6 +12,7 @@ from .telling import says_so as says_so
 from .telling import tells as tells
 
 _SENT: Final = 1.0  # seconds after which a reload without confirmation counts as carried out
+_CANNOT_ASK: Final = "restarts, as it cannot ask for its config"
 WAITS: Final = "its change waits for the next start (reload = none)"
 # Settings that a process has from its start on.
 _FIXED: Final = (
@@ -173,7 +174,7 @@ def reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None
     if rules.holds(fleet, rules.REPLACE):
         vassal.tied = "" if vassal.is_open else vassal.bound
     vassal.running = vassal.aim
-    order_reload(fleet, vassal, event, actions)
+    _order_reload(fleet, vassal, event, actions)
 
 
 def await_next_start(fleet: Fleet, vassal: Vassal) -> None:
@@ -182,7 +183,24 @@ def await_next_start(fleet: Fleet, vassal: Vassal) -> None:
         vassal.reason = WAITS
 
 
-def order_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+def order_again(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
+    """A new daemon adopted it: order the reload that is under way again. A later change waits on.
+
+    A uWSGI that cannot ask for its config any more restarts instead.
+    """
+    ran = vassal.running
+    can_ask = vassal.control or ran is None or ran.path is not None
+    if not (waits_on(vassal) and rules.holds(fleet, rules.IN_TURN)):
+        reload(fleet, vassal, event, actions)
+    elif can_ask or not vassal.speaks:  # a program gets a signal
+        _order_reload(fleet, vassal, event, actions)
+    elif vassal.opening is not None or way_to_reload(vassal) == "replace":
+        return  # the change restarts or replaces it
+    elif not listening.opens_first(vassal, event, actions):
+        end(fleet, vassal, event, actions, "stop", _CANNOT_ASK)
+
+
+def _order_reload(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:
     """Order its process to load ``running`` in place. A later change waits on."""
     assert vassal.running is not None
     if rules.holds(fleet, rules.RELOAD_ENDS):
@@ -204,7 +222,7 @@ def _why_not_in_place(vassal: Vassal) -> str:
     old, new = vassal.running, vassal.aim
     if old is not None and new.copy and not old.copy:
         return "restarts from the journal's copy, as the text of its file may not run"
-    return "restarts, as it cannot ask for its config"
+    return _CANNOT_ASK
 
 
 def restart(fleet: Fleet, vassal: Vassal, event: Event, actions: Actions) -> None:

@@ -93,6 +93,34 @@ def test_a_new_daemon_replaces_no_vassal_before_it_is_ready(
     assert orders(script, then) == ["spawn a.ini #2 with c2"]
 
 
+@pytest.mark.parametrize(
+    ("program", "up", "then", "orders_of_it"),
+    [
+        pytest.param("inline=yes", "accepting", "reload=none", ["stop a.ini #1"], id="next start"),
+        pytest.param(
+            "inline=yes", "accepting", "reload=none listen=:80", ["listen a.ini"], id="addresses"
+        ),
+        pytest.param("", "accepting", "reload=none", ["reload a.ini #1 with c2"], id="a file"),
+        pytest.param(
+            "inline=yes command=x",
+            "spawned",
+            "reload=none",
+            ["reload a.ini #1 with c2"],
+            id="a program",
+        ),
+    ],
+)
+def test_one_that_a_new_daemon_cannot_send_its_config_is_not_told_to_reload(
+    program: str, up: str, then: str, orders_of_it: list[str]
+) -> None:
+    """It was reloading, its last change waits for its next start, and its socket was lost."""
+    script = play(
+        f"daemon started; daemon ready; added a.ini {program}; {up} a.ini;"
+        f"changed a.ini ts=2 {program}; changed a.ini ts=3 {program} {then}; daemon started"
+    )
+    assert orders(script, "adopted a.ini control=no") == orders_of_it
+
+
 def test_a_restart_of_one_whose_old_instance_died_is_with_the_wanted_config() -> None:
     """The restart ends the new instance. So nothing else brings the wanted config to it."""
     script = play(
