@@ -13,7 +13,8 @@ import errno
 import grp
 import logging
 import pwd
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from functools import partial
 from typing import Any, Final
 
 import trio
@@ -39,6 +40,7 @@ log = logging.getLogger("emperor.host")
 ROOTS: Final = 1024  # ports below it are root's
 # The settings that the terms depend on.
 _OF_TERMS: Final = ("user", "group", "listen-owner", "listen-mode", "listen-backlog")
+Prepare = Callable[[Callable[[], Awaitable[Terms]]], Awaitable[Terms]]
 _SEPARATOR: Final = "\n"  # of vassal and address in the keeper's names; names have none
 
 
@@ -98,20 +100,28 @@ class KeptSockets:
         return self._given_back.get(vassal, 0)
 
     async def open(
-        self, vassal: str, spec: Spec, also: Collection[str] = (), given_back: int | None = None
+        self,
+        vassal: str,
+        spec: Spec,
+        also: Collection[str] = (),
+        given_back: int | None = None,
+        prepare: Prepare | None = None,
     ) -> None:
         """Listen at the addresses of a spec, and close others but those that are in ``also``.
 
         ``given_back`` is how often its sockets had been given back when this was ordered. Where
         that was done once more, nothing is opened: no later order would close it.
-        Raises CannotListen. Then all is as it was.
+        ``prepare`` awaits the lookup of their owner, if they have one. It may give up.
+        Raises CannotListen, and the errors of ``prepare``. Then all is as it was.
         """
         wanted = addresses(spec)
         before = self.given_back(vassal) if given_back is None else given_back
         if not wanted and vassal not in self._by_vassal:
             return
-        async with self._turns.setdefault(vassal, trio.Lock()):
-            how = await self._terms(spec)
+        turn = self._turns.setdefault(vassal, trio.Lock())
+        begin = partial(self._begin, turn, spec)
+        how = await (begin() if prepare is None or not _has_owner(spec) else prepare(begin))
+        try:
             made: list[Listener] = []
             try:
                 for address in wanted:
@@ -126,6 +136,20 @@ class KeptSockets:
                 if address not in wanted and address not in also:
                     self._close(listener)
                     self._remove(listener)
+        finally:
+            turn.release()
+
+    async def _begin(self, turn: trio.Lock, spec: Spec) -> Terms:
+        """Take the turn of a vassal, and tell how to listen for it. Raises CannotListen.
+
+        An earlier order may have the turn, which waits for the user database itself.
+        """
+        await turn.acquire()
+        try:
+            return await self._terms(spec)
+        except BaseException:
+            turn.release()
+            raise
 
     async def _terms(self, spec: Spec) -> Terms:
         """How to listen for a vassal of this spec. Raises CannotListen.
@@ -133,10 +157,9 @@ class KeptSockets:
         A directory service may not answer for its accounts. None of the threads that all share
         waits for that, because ends and stops of other vassals need them.
         """
-        settings = spec.settings
-        if "user" not in settings and "listen-owner" not in settings:
+        if not _has_owner(spec):
             return terms_of(spec, self._policy())
-        account = Account(*map(settings.get, ("user", "group", "listen-owner")))
+        account = Account(*map(spec.settings.get, ("user", "group", "listen-owner")))
         try:
             own = reduced(spec, _OF_TERMS)
             return await self._accounts.run(account, terms_of, own, self._policy())
@@ -274,6 +297,11 @@ class KeptSockets:
             await self._threads.run(key, remove, listener.file, listener.how)
         except NoAnswer:
             return  # the next listener there replaces it
+
+
+def _has_owner(spec: Spec) -> bool:
+    """Whether its settings name the owner of its sockets, who has to be looked up."""
+    return "user" in spec.settings or "listen-owner" in spec.settings
 
 
 def terms_of(spec: Spec, policy: Policy) -> Terms:

@@ -177,7 +177,7 @@ class Launcher:
             if not beside:
                 process = adoption.take_over(self._unjournaled, vassal, self._keeper)
             if process is not None:
-                await self._take_sockets_back(vassal)
+                await self._take_sockets_back(vassal, until)
                 return process
             reason = await exposed(self._user_threads, vassal.running, self._policy())
             if reason is not None:
@@ -185,8 +185,7 @@ class Launcher:
                 return None
             user = await self._user_of(vassal, until)
             await self._on_demand.settled(vassal.name)
-            if vassal.running is not None:
-                await self._kept_sockets.open(vassal.name, vassal.running)
+            await self._open_sockets(vassal, until)
             return await self._spawner.start(vassal, at, user)
         except (NotAnswered, OwnerNotTold) as error:
             reason = f"cannot start it now: {error}"
@@ -211,10 +210,32 @@ class Launcher:
         spec, policy = vassal.running, self._policy()
         if spec is None or account_of(spec, policy) is None:
             return None
+        lookup = partial(self._accounts.user_of, spec, policy)
+        late = "the user database gives no answer"
+        return await self._look_up(vassal, lookup, until, late)
+
+    async def _open_sockets(self, vassal: Vassal, until: float) -> None:
+        """Listen at the addresses of its settings. Raises CannotListen, NotAnswered, _Ended.
+
+        Their owner has to be known ``until`` then, as ``trio.current_time()``.
+        """
+        if vassal.running is None:
+            return
+        late = "the owner of its sockets was not looked up"
+        prepare = partial(self._look_up, vassal, until=until, late=late)
+        await self._kept_sockets.open(vassal.name, vassal.running, prepare=prepare)
+
+    async def _look_up(
+        self, vassal: Vassal, lookup: Callable[[], Awaitable[T]], until: float, late: str
+    ) -> T:
+        """The result of a lookup. Raises _Ended, and NotAnswered if it is late.
+
+        It is late after ``until``, as ``trio.current_time()``. ``late`` begins the text of that.
+        """
         seconds = until - trio.current_time()
         with trio.move_on_at(until):
-            return await self._unless_ended(vassal, partial(self._accounts.user_of, spec, policy))
-        raise NotAnswered(f"the user database gives no answer within {seconds:.3g} s")
+            return await self._unless_ended(vassal, lookup)
+        raise NotAnswered(f"{late} within {seconds:.3g} s")
 
     async def _unless_ended(self, vassal: Vassal, wait: Callable[[], Awaitable[T]]) -> T:
         """Wait for something, but not after an order to end the vassal. Raises _Ended then."""
@@ -246,12 +267,11 @@ class Launcher:
             reason = str(error)
         await self._refuse(vassal, reason, "interrupted")
 
-    async def _take_sockets_back(self, vassal: Vassal) -> None:
+    async def _take_sockets_back(self, vassal: Vassal, until: float) -> None:
         """Go on with the sockets of a process that is taken over, as far as they were kept."""
         try:
-            if vassal.running is not None:
-                await self._kept_sockets.open(vassal.name, vassal.running)
-        except CannotListen as error:
+            await self._open_sockets(vassal, until)
+        except (CannotListen, NotAnswered, _Ended) as error:
             log.warning("%s: %s; its process has the socket", vassal.name, error)
 
     async def _refuse(self, vassal: Vassal, reason: str, fault: Fault) -> None:

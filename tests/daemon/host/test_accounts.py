@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 import threading
@@ -45,6 +46,11 @@ async def main():
 
 trio.run(main)
 """
+LATE = "the user database gives no answer|the owner of its sockets was not looked up"
+OWNED = [
+    pytest.param({"user": str(ALICE)}, id="user"),
+    pytest.param({"listen_owner": "nobody"}, id="listen-owner"),
+]
 ENTER = 'mount --bind "$0" /etc && exec "$@"'
 NAMED = Spec(ts=1, settings={"user": "alice", "group": "web"})
 OF_ALICE = Spec(ts=1, uid=ALICE, gid=ALICES)
@@ -255,9 +261,10 @@ def roots() -> Iterator[Roots]:
         yield made
 
 
-def test_other_vassals_start_and_a_stop_does_not_wait(roots: Roots) -> None:
+@pytest.mark.parametrize("owned", OWNED)
+def test_other_vassals_start_and_a_stop_does_not_wait(roots: Roots, owned: dict[str, str]) -> None:
     listens = f"127.0.0.1:{free_port()}"
-    roots.put("a.ini", program("sleep", "1000", user=str(ALICE), listen=listens), 0, 0)
+    roots.put("a.ini", program("sleep", "1000", listen=listens, **owned), 0, 0)
     roots.put("b.ini", shell(SLEEP, preflight="true", user=str(BOB)), 0, 0)
     roots.start()
     roots.phase("a.ini", "starting")
@@ -302,21 +309,42 @@ def test_starts_and_preflights_are_tried_again(roots: Roots) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("owned", OWNED)
+def test_a_start_has_failed_before_it_is_late(roots: Roots, owned: dict[str, str]) -> None:
+    """Otherwise the vassal itself is blamed, as for a death."""
+    timeout = {"ready": "exec:true", "ready_timeout": "1s"}
+    settings = {"listen": f"127.0.0.1:{free_port()}", **owned, **timeout}
+    roots.put("a.ini", program("sleep", "1000", **settings), 0, 0)
+    roots.start()
+    failed = roots.event("spawn_failed", "a.ini").body
+    assert failed["fault"] == "resources"
+    assert re.fullmatch(r"cannot start it now: the .* within 0\.[0-9]+ s", failed["reason"])
+    roots.answer()
+    roots.phase("a.ini", "accepting")
+    roots.stop()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "owned", [{"user": str(ALICE)}, {"listen_owner": "nobody"}], ids=["user", "listen-owner"]
+    "timeout", [{}, {"ready": "exec:true", "ready_timeout": "3s"}], ids=["", "ready-timeout"]
 )
-def test_a_replacement_waits_for_the_user_database(roots: Roots, owned: dict[str, str]) -> None:
+@pytest.mark.parametrize("owned", OWNED)
+def test_a_replacement_waits_for_the_user_database(
+    roots: Roots, owned: dict[str, str], timeout: dict[str, str]
+) -> None:
     """A change is not refused for it, and a stop does not wait."""
-    settings = {"reload": "replace", "listen": f"127.0.0.1:{free_port()}", **owned}
+    listens = f"127.0.0.1:{free_port()}"
+    settings = {"reload": "replace", "listen": listens, **owned, **timeout}
     roots.put("a.ini", shell(SLEEP, replace_settle="0s", **settings), 0, 0)
     roots.answer()
     roots.start()
-    first = roots.executed("a.ini")
+    roots.phase("a.ini", "accepting" if timeout else "ready")
+    first = roots.pid_of("a.ini")
     roots.hang()
     roots.put("a.ini", shell("exec sleep 1001", replace_settle="0s", **settings), 0, 0)
     failed = roots.event("spawn_failed", "a.ini", count=2).body
     assert failed["fault"] == "interrupted"
-    assert "the user database gives no answer within" in failed["reason"]
+    assert re.search(LATE, failed["reason"])
     vassal = roots.vassal("a.ini")
     assert vassal is not None
     assert (vassal.pid, vassal.refused) == (first, None)
