@@ -10,7 +10,8 @@ that wait for the same. It hangs only after it has itself taken longer than the 
 
 Each start that waits has a slot of ``--max-starting``. So while a lookup hangs, starts of other
 accounts wait for a shorter time. Each answer may take longer than that. So a late one is kept for
-the next try.
+the next try. "No such account" is an answer, too, but not after the patience. Python tells the same
+of a directory service that could not be reached, which takes that long.
 """
 
 import contextlib
@@ -22,7 +23,8 @@ import trio
 from ...journal.events import Spec
 from ...journal.policy import Policy
 from . import threads
-from .users import User, user_of
+from .expiring import Expiring
+from .users import NoAccount, User, user_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -56,7 +58,6 @@ class _Lookup:
     def __init__(self, look: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self.what: _What = look, args
         self.began = trio.current_time()
-        self.ended = 0.0
         self.over = trio.Event()
         self.waiting = 0  # callers
         self.given_up = False  # by a caller, as it was late
@@ -75,6 +76,11 @@ class _Lookup:
     def has_answer(self) -> bool:
         """Whether it has ended without an error."""
         return bool(self._answers)
+
+    @property
+    def has_no_account(self) -> bool:
+        """Whether it has ended because there is no such account."""
+        return isinstance(self._error, NoAccount)
 
     def answer(self) -> Any:
         """Its answer. Raises the error that it has ended with."""
@@ -100,7 +106,7 @@ class Accounts:
         self._short = short
         self._lookups: dict[Account, _Lookup] = {}  # that have not ended
         # Those that ended when no caller waited any more, by account and function.
-        self._late: dict[tuple[Account, Callable[..., Any]], _Lookup] = {}
+        self._late: Expiring[tuple[Account, Callable[..., Any]], _Lookup] = Expiring(_KEPT)
         # Its own, so that late lookups take no place from jobs on tenants' files.
         self._places = trio.Semaphore(_AT_ONCE)
 
@@ -138,10 +144,8 @@ class Accounts:
 
     def _kept(self, account: Account, what: _What) -> _Lookup | None:
         """The lookup whose answer came after its callers had given up, for the next one."""
-        late = self._late.pop((account, what[0]), None)
-        if late is None or late.what != what:
-            return None
-        return late if trio.current_time() < late.ended + _KEPT else None
+        late = self._late.take((account, what[0]))
+        return late if late is not None and late.what == what else None
 
     def _begin(self, account: Account, lookup: _Lookup) -> _Lookup:
         """Have it run in a thread. Raises NotAnswered if there can be none."""
@@ -163,9 +167,9 @@ class Accounts:
 
     def _end(self, account: Account, lookup: _Lookup) -> None:
         del self._lookups[account]
-        lookup.ended = trio.current_time()
-        if lookup.has_answer and lookup.given_up and not lookup.waiting:
-            self._late[account, lookup.what[0]] = lookup
+        answered = lookup.has_answer or (lookup.has_no_account and not self._hangs(lookup))
+        if answered and lookup.given_up and not lookup.waiting:
+            self._late.put((account, lookup.what[0]), lookup)
         lookup.over.set()
 
     async def _wait(self, lookup: _Lookup) -> None:

@@ -140,11 +140,8 @@ class KeptSockets:
             turn.release()
 
     async def _begin(self, turn: trio.Lock, spec: Spec) -> Terms:
-        """Take the turn of a vassal, and tell how to listen for it. Raises CannotListen.
-
-        An earlier order may have the turn, which waits for the user database itself.
-        """
-        await turn.acquire()
+        """Take the turn of a vassal, and tell how to listen for it. Raises CannotListen."""
+        await turn.acquire()  # an earlier order may have it, and wait for the user database
         try:
             return await self._terms(spec)
         except BaseException:
@@ -166,6 +163,8 @@ class KeptSockets:
         except NotAnswered as error:
             reason = f"the owner of its sockets cannot be looked up: {error}"
             raise OwnerNotTold(reason, "resources") from None
+        except NoAccount as error:
+            raise CannotListen(f"[emperor] listen-owner: {error}", "address") from None
 
     async def _open(
         self, vassal: str, address: str, how: Terms, made: list[Listener], before: int
@@ -305,7 +304,7 @@ def _has_owner(spec: Spec) -> bool:
 
 
 def terms_of(spec: Spec, policy: Policy) -> Terms:
-    """How to listen for a vassal of this spec. Raises CannotListen.
+    """How to listen for a vassal of this spec. Raises NoAccount.
 
     May block where its settings name a user or an owner.
     """
@@ -316,19 +315,16 @@ def terms_of(spec: Spec, policy: Policy) -> Terms:
         how = how._replace(mode=int(mode, 8))
     if backlog is not None:
         how = how._replace(backlog=int(backlog))
-    try:
-        if policy.on_demand_owner is None and "user" in settings:
-            user = user_of(spec, policy)
-            if user is not None:
-                how = how._replace(uid=user.uid, gid=user.gid)
-        owner = settings.get("listen-owner")
-        if owner is not None:
-            if policy.tyrant:
-                raise NoAccount("in tyrant mode its source says whose it is; remove it")
-            uid, gid = _owner(owner, how)
-            how = how._replace(uid=uid, gid=gid)
-    except NoAccount as error:
-        raise CannotListen(f"[emperor] listen-owner: {error}", "address") from None
+    if policy.on_demand_owner is None and "user" in settings:
+        user = user_of(spec, policy)
+        if user is not None:
+            how = how._replace(uid=user.uid, gid=user.gid)
+    owner = settings.get("listen-owner")
+    if owner is not None:
+        if policy.tyrant:
+            raise NoAccount("in tyrant mode its source says whose it is; remove it")
+        uid, gid = _owner(owner, how)
+        how = how._replace(uid=uid, gid=gid)
     return how
 
 

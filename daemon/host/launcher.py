@@ -32,6 +32,7 @@ from .accounts import NotAnswered, account_of
 from .config_sender import ConfigSender
 from .context import HostContext
 from .controller import Controller
+from .expiring import Expiring
 from .exposed import exposed
 from .kept_sockets import OwnerNotTold
 from .listen_address import CannotListen
@@ -53,6 +54,7 @@ _ENDS: Final = ("stop", "retire", "kill")
 _SHARE: Final = 0.8  # of the time for a start; the rest is for its program
 _FIRST_PAUSE: Final = 1.0  # seconds from a late lookup for a new instance to the next one
 _LONGEST_PAUSE: Final = 5.0  # seconds; it has a slot meanwhile
+_REMEMBERED: Final = 60.0  # seconds from the end of a pause until the pauses begin anew
 
 T = TypeVar("T")
 
@@ -102,7 +104,7 @@ class Launcher:
         self._waiting: dict[tuple[str, int | None], list[tuple[Action, Spec | None]]] = {}
         # Lookups of accounts that are under way, for such attempts, and pauses after them.
         self._lookups: dict[tuple[str, int | None], trio.CancelScope] = {}
-        self._backoffs: dict[str, Backoff] = {}  # of vassals whose new instance waits for them
+        self._backoffs: Expiring[str, Backoff] = Expiring(_REMEMBERED)  # by vassal
 
     @property
     def is_busy(self) -> bool:
@@ -148,7 +150,7 @@ class Launcher:
         if process is None:
             return
         self._processes.add(process)
-        self._backoffs.pop(vassal.name, None)
+        self._backoffs.take(vassal.name)
         self._trees.expect_orphans()
         if process.unsent_frame:
             self._configs.send(process)
@@ -259,10 +261,11 @@ class Launcher:
         if until is None:
             await self._refuse(vassal, reason, "resources")
             return
-        backoff = self._backoffs.setdefault(vassal.name, Backoff(_FIRST_PAUSE, _LONGEST_PAUSE))
+        backoff = self._backoffs.take(vassal.name) or Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         pause = min(backoff.pause(), max(0.0, until - trio.current_time()))
         try:
             await self._unless_ended(vassal, partial(trio.sleep, pause))
+            self._backoffs.put(vassal.name, backoff)
         except _Ended as error:
             reason = str(error)
         await self._refuse(vassal, reason, "interrupted")

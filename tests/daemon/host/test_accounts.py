@@ -112,6 +112,8 @@ class Lookups:
         self.begun.append(name)
         self._answers[name].wait()
         self.ended.append(name)
+        if name == "unknown":
+            raise NoAccount("there is no such account")
         return User(BOB, BOBS, (BOBS,), {"USER": name})
 
     def end(self, *names: str) -> None:
@@ -208,6 +210,31 @@ async def test_an_answer_that_came_too_late_is_for_the_next_try() -> None:
             assert lookups.begun[3:] == ["bob"]  # it is for one try
     finally:
         lookups.end("alice")
+
+
+@pytest.mark.parametrize(
+    ("short", "begun"),
+    [
+        pytest.param(0.05, 1, id="while another hangs"),
+        pytest.param(1.0, 2, id="after its own patience"),
+    ],
+)
+async def test_that_there_is_no_account_is_told_by_the_next_try(short: float, begun: int) -> None:
+    """After the patience, the directory service may just not have been reached."""
+    lookups = Lookups(patience=1, short=short)
+    try:
+        with trio.fail_after(10):
+            await lookups.is_late("alice")
+            await lookups.is_late("unknown")
+            lookups.end("unknown")
+            await until(lambda: "unknown" in lookups.ended)
+            lookups.end("carol")
+            assert await lookups.of("carol") == "carol"
+            with pytest.raises(NoAccount):
+                await lookups.of("unknown")
+        assert lookups.begun.count("unknown") == begun
+    finally:
+        lookups.end("alice", "unknown")
 
 
 async def until(condition: Callable[[], object]) -> None:
