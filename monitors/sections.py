@@ -7,9 +7,11 @@ that a parser refuses may run, and a section in it must not be lost: it may name
 - The lines of a section in YAML are read apart from the others, where it is certain which they are.
   So ``chdir: %d`` may stand elsewhere, which is no YAML and everyday uWSGI.
 - Any other sign of a section that cannot be read is a ``Flaw``. A name that nearly matches is one.
+- A second section is a ``Flaw`` outside .ini, because parsers keep one of the two.
 - A text without a sign has no section. uWSGI complains of such a text better than we could.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -55,6 +57,7 @@ _XML_OUTSIDE: Final = re.compile(
     rb"(<!\[CDATA\[.*?(?:\]\]>|\Z))|<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)", re.DOTALL
 )
 _XML_SIGN: Final = re.compile(rb"<(?:[\w.-]+:)?emperor(?:\s[^<>]*)?>(?!\s*[^\s<])", re.IGNORECASE)
+_TWICE: Final = "is there twice; write one section with all settings"
 
 Pairs = Iterable[tuple[str, Any]]
 
@@ -124,9 +127,16 @@ def _load(content: bytes) -> Any:
 
     # Scalars stay as they are written. A config could make the constructors of numbers, times and
     # the like compute for minutes, or fail in unexpected ways.
-    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    loader = None
     try:
-        return yaml.load(content, loader)  # it makes text, lists and mappings, nothing else
+        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)(content)
+        root = loader.get_single_node()
+        if isinstance(root, yaml.MappingNode):
+            _check_names(
+                (key.value, isinstance(value, yaml.MappingNode)) for key, value in root.value
+            )
+        # It makes text, lists and mappings, nothing else.
+        return None if root is None else loader.construct_document(root)
     except yaml.reader.ReaderError as error:
         line = _line(content, error.position)
         raise _Unreadable(
@@ -141,6 +151,9 @@ def _load(content: bytes) -> Any:
         ) from None
     except (yaml.YAMLError, ValueError, RecursionError):
         raise _Unreadable("it is nested too deep; write it flat") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
 
 
 def _yaml_apart(content: bytes, error: _Unreadable) -> Pairs:
@@ -207,10 +220,14 @@ def _yaml_lines(text: bytes) -> bytes | None:
 def _json(content: bytes) -> Pairs:
     try:
         document = msgspec.json.decode(content)
+        # msgspec keeps one of two members of the same name. Here an object is a tuple of members.
+        members = json.loads(content, object_pairs_hook=tuple, parse_int=str, parse_float=str)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         if not _has_json_sign(content):
             return ()
         raise Flaw(f"cannot be read: {_json_problem(content, error)}; correct the JSON") from None
+    if isinstance(members, tuple):
+        _check_names((key, isinstance(value, tuple)) for key, value in members)
     return _mapping(document)
 
 
@@ -244,9 +261,6 @@ def _line(content: bytes, at: int) -> int:
 def _mapping(document: Any, nothing: tuple[str, ...] = ()) -> Pairs:
     if not isinstance(document, dict):
         return ()
-    for key, value in document.items():
-        if isinstance(value, dict):
-            _check_name(key)
     section = document.get("emperor")
     if section is None or section in nothing:
         return ()
@@ -255,12 +269,23 @@ def _mapping(document: Any, nothing: tuple[str, ...] = ()) -> Pairs:
     return [(str(key), value) for key, value in section.items()]
 
 
-def _check_name(key: Any) -> None:
-    """Raise Flaw for the name of a section that nearly matches."""
-    if not isinstance(key, str) or key == "emperor":
-        return
-    if key.strip(" \t\r\n\xa0\u200b\ufeff").lower() == "emperor":
-        raise Flaw(f"{brief(key)} is not the name of this section; write emperor")
+def _check_names(members: Iterable[tuple[Any, bool]]) -> None:
+    """Raise Flaw for a second section, and for the name of one that nearly matches.
+
+    Each member of the document is its key, and whether its value is a mapping.
+    """
+    found = False
+    for key, is_mapping in members:
+        if key == "emperor":
+            if found:
+                raise Flaw(_TWICE)
+            found = True
+        elif (
+            is_mapping
+            and isinstance(key, str)
+            and key.strip(" \t\r\n\xa0\u200b\ufeff").lower() == "emperor"
+        ):
+            raise Flaw(f"{brief(key)} is not the name of this section; write emperor")
 
 
 def _xml(content: bytes) -> Pairs:
@@ -277,19 +302,22 @@ def _xml(content: bytes) -> Pairs:
         raise Flaw(
             f"cannot be read: {names.shown(str(error))}; correct the XML, or save it as UTF-8"
         ) from None
+    found = None
     for element in (root, *root):
         # <emperor> with plain text in it is uWSGI's option of that name, not ours.
         if len(element) and isinstance(element.tag, str):
             if element.tag == "emperor":
-                return [
-                    (child.tag, child.text or "") for child in element if isinstance(child.tag, str)
-                ]
-            if element.tag.rpartition("}")[2].lower() == "emperor":
+                if found is not None:
+                    raise Flaw(_TWICE)
+                found = element
+            elif element.tag.rpartition("}")[2].lower() == "emperor":
                 raise Flaw(
                     f"{brief(element.tag)} is not the name of this section; write <emperor>"
                     " without a namespace"
                 )
-    return ()
+    if found is None:
+        return ()
+    return [(child.tag, child.text or "") for child in found if isinstance(child.tag, str)]
 
 
 FORMATS: Final[dict[str, Callable[[bytes], Pairs]]] = {

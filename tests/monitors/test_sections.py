@@ -184,6 +184,49 @@ def test_a_byte_order_mark_before_the_header_bars_the_vassal() -> None:
     assert settings.read("a.ini", content) == ({"user": "nobody"}, None)
 
 
+TWO = {
+    "yaml": ("a.yml", OURS + "uwsgi:\n  a: b\nemperor:\n  nofile: 9\n"),
+    "yaml, an empty one behind it": ("a.yml", OURS + "emperor:\n"),
+    "yaml, an empty one before it": ("a.yml", "emperor:\n" + OURS),
+    "yaml, in quotes": ("a.yml", OURS + "'emperor': {}\n"),
+    "yaml, in braces": ("a.yml", "{emperor: {user: nobody}, emperor: {}}"),
+    "yaml, an alias": ("a.yml", "a: &a emperor\n" + OURS + "*a : {}\n"),
+    "json": ("a.json", '{"emperor": {"user": "nobody"}, "emperor": {}}'),
+    "json, no mapping behind it": ("a.json", '{"emperor": {"user": "nobody"}, "emperor": null}'),
+    "json, an escape": ("a.json", '{"emperor": {"user": "nobody"}, "\\u0065mperor": {}}'),
+    "xml": ("a.xml", "<x>" + "<emperor><user>nobody</user></emperor>" * 2 + "</x>"),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), TWO.values(), ids=TWO)
+def test_a_second_section_bars_the_vassal(name: str, text: str) -> None:
+    reason = "[emperor] is there twice; write one section with all settings"
+    assert settings.read(name, text.encode()) == ({}, reason)
+
+
+ONE = {
+    "ini, two that add up": (
+        "a.ini",
+        "[emperor]\nuser=nobody\n[uwsgi]\n[emperor]\ngroup=nogroup\n",
+    ),
+    "yaml, uWSGI's options": ("a.yml", OURS + "uwsgi:\n  emperor: /a\n  emperor: /b\n"),
+    "yaml, another key twice": ("a.yml", "a: b\na: {}\n" + OURS),
+    "json, uWSGI's options": (
+        "a.json",
+        '{"emperor": {"user": "nobody", "group": "nogroup"}, "x": {"emperor": 1, "emperor": 2}}',
+    ),
+    "xml, uWSGI's option": (
+        "a.xml",
+        "<x><emperor>/a</emperor><emperor><user>nobody</user><group>nogroup</group></emperor></x>",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), ONE.values(), ids=ONE)
+def test_what_is_twice_beside_a_section_bars_no_vassal(name: str, text: str) -> None:
+    assert settings.read(name, text.encode()) == (USER, None)
+
+
 NOT_THE_NAME = "is not the name of this section; write"
 ELEMENT = f"{NOT_THE_NAME} <emperor> without a namespace"
 JAPANESE = "<?xml version='1.0' encoding='shift_jis'?>"
