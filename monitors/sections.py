@@ -25,23 +25,34 @@ LARGEST_APART: Final = 32 << 10  # bytes of a section that is read without the r
 _NULLS: Final = ("", "~", "null", "Null", "NULL")  # how YAML writes that there is nothing
 _BOM: Final = b"\xef\xbb\xbf"
 _BOMS: Final = b"\xef\xbb\xbf\xff\xfe"  # the bytes of those of UTF-8 and UTF-16
-# Blanks, control characters, and blanks of Unicode that no editor shows.
-_BLANKS: Final = b" \t\r\n\xc2\xa0\xe2\x80\x8b\xef\xbb\xbf"  # bytes around a name
-_UNSEEN: Final = rb"(?:[\x00-\x20]|\xc2\xa0|\xe2\x80\x8b|\xef\xbb\xbf)*"
+# Blanks, control characters, and blanks of Unicode that no editor shows. Latin-1 has \xa0 alone.
+# The repetitions give nothing back, because a match would take quadratic time otherwise.
+_BLANKS: Final = bytes(range(0x21)) + b"\xc2\xa0\xe2\x80\x8b\xef\xbb\xbf"  # bytes around a name
+_INVISIBLE: Final = rb"\xc2?\xa0|\xe2\x80\x8b|\xef\xbb\xbf|\xff\xfe|\xfe\xff"
+_UNSEEN: Final = rb"(?:[\x00-\x20]|%b)*+" % _INVISIBLE
+_UNSEEN_IN_LINE: Final = rb"(?:[\x00-\x09\x0b-\x20]|%b)*+" % _INVISIBLE
 _INI_HEADER: Final = re.compile(
     rb"(?:%b[\[\"'])+%bemperor%b[\"']?%b(?:\]|$)" % ((_UNSEEN,) * 4), re.IGNORECASE
 )
-_YAML_KEY: Final = rb"""["']?emperor["']?[ \t]*:"""
 # uWSGI's own reader knows sections in the first column only. All else is of another section.
 _YAML_SIGN: Final = re.compile(
-    rb"""^(?:[!&]\S*[ \t]+)*(?:%b|\?[ \t]*["']?emperor\b)""" % _YAML_KEY,
+    rb"""^(?![ \t])%b(?:[!&]\S*+[ \t]++)*+%b(?:["']?%bemperor%b["']?%b:|\?%b["']?%bemperor\b)"""
+    % ((_UNSEEN_IN_LINE,) * 7),
     re.MULTILINE | re.IGNORECASE,
 )
 # A flow mapping that is a whole document. Any key in it may be one.
-_YAML_ROOT: Final = re.compile(rb"^\{|(?:\A|^---)(?:\s|[%#][^\n]*\n|[!&]\S*\s)*\{", re.MULTILINE)
-_YAML_FLOW: Final = re.compile(rb"""\bemperor["']?\s*:""", re.IGNORECASE)
+_YAML_ROOT: Final = re.compile(
+    rb"^(?![ \t])%b\{|(?:\A|^---)(?:\s|[%%#][^\n]*\n|[!&]\S*\s|%b)*\{"
+    % (_UNSEEN_IN_LINE, _INVISIBLE),
+    re.MULTILINE,
+)
+_YAML_FLOW: Final = re.compile(
+    rb"""\bemperor%b["']?%b:|^(?![ \t])%b\?%b["']?%bemperor\b"""
+    % (*((_UNSEEN,) * 2), *((_UNSEEN_IN_LINE,) * 3)),
+    re.MULTILINE | re.IGNORECASE,
+)
 _YAML_COMMENT: Final = re.compile(rb"^[ \t]*#.*$", re.MULTILINE)
-_YAML_HEAD: Final = re.compile(rb"%b(?:\s|$)" % _YAML_KEY)
+_YAML_HEAD: Final = re.compile(rb"""["']?emperor["']?[ \t]*:(?:\s|$)""")
 # Lines in the first column beside the section begin with a key, a comment or a document's mark.
 _YAML_BESIDE: Final = re.compile(
     rb"""["']?[\w.-]+["']?[ \t]*:(?:\s|$)|#|(?:---|\.\.\.)[ \t\r]*(?:#.*)?$|%""", re.ASCII
@@ -84,7 +95,8 @@ def _ini(content: bytes) -> Pairs:
     section = b""
     for number, line in enumerate(content.split(b"\n"), 1):
         stripped = line.strip()
-        if stripped.startswith((b"[", _BOM)) and stripped != b"[emperor]":
+        begins = stripped.startswith(_BOM) or stripped.lstrip(_BLANKS).startswith(b"[")
+        if begins and stripped != b"[emperor]":
             _check_header(number, stripped)
         if stripped.startswith(b"["):
             section = stripped[1:-1]  # as uWSGI: whatever the last character is
@@ -164,6 +176,7 @@ def _yaml_apart(content: bytes, error: _Unreadable) -> Pairs:
         return ()
     section = _yaml_lines(text) if len(signs) == 1 and b"\0" not in content else None
     if section is None:
+        _check_seen(text, signs)
         raise Flaw(f"line {signs[0]}: cannot be read, as the text is no YAML: {error}")
     size = len(section.lstrip(b"\n"))
     if size > LARGEST_APART:
@@ -175,6 +188,18 @@ def _yaml_apart(content: bytes, error: _Unreadable) -> Pairs:
         return _mapping(_load(section), _NULLS)
     except _Unreadable as own:
         raise Flaw(f"cannot be read: {own}") from None
+
+
+def _check_seen(text: bytes, signs: list[int]) -> None:
+    """Raise Flaw for a sign whose line has a character that no editor shows."""
+    lines = text.split(b"\n")
+    for number in dict.fromkeys(signs):
+        line = lines[number - 1].decode("utf-8", "surrogateescape")
+        if re.search("[\xa0\udca0\u200b\ufeff]", line):
+            raise Flaw(
+                f"line {number}: {brief(line)} has a character that editors do not show; type the"
+                " line again"
+            )
 
 
 def _yaml_signs(text: bytes) -> list[int]:

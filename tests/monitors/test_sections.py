@@ -1,5 +1,7 @@
 """Where the [emperor] section of a config is, and that none is lost to a parser that refuses."""
 
+import time
+
 import pytest
 from emperord.monitors import settings
 
@@ -93,7 +95,11 @@ UNCERTAIN = {
     "a list at the margin": ("emperor:\n- user\n" + PERCENT, 1, 4),
     "all of it is indented": (" uwsgi:\n   chdir: %d\n emperor:\n   user: nobody\n", 3, 2),
     "capital letters": (PERCENT + "EMPEROR:\n  user: nobody\n", 3, 2),
+    "a blank in quotes": (PERCENT + '"emperor ":\n  user: nobody\n', 3, 2),
+    "a blank in quotes before it": (PERCENT + "' emperor':\n  user: nobody\n", 3, 2),
+    "a blank in quotes in braces": ('{"emperor " : {}, "uwsgi": %d}\n', 1, 1),
     "a question mark": (PERCENT + "? emperor\n: {user: nobody}\n", 3, 2),
+    "a question mark before a brace": ("? emperor # x\n: {user: nobody}\n{a: %d}\n", 1, 3),
     "a tag": (PERCENT + "!!str emperor: {user: nobody}\n", 3, 2),
 }  # fmt: skip
 
@@ -116,11 +122,45 @@ def test_one_in_what_is_no_yaml_has_a_limit(text: str) -> None:
     assert (flaw or "").startswith(begins)
 
 
+# The key as it is written, beside another line that is no YAML.
+UNSEEN = {
+    "a blank that is not seen": "\xa0emperor",
+    "such a blank and another": "\xa0 emperor",
+    "such a blank behind it": "emperor\xa0",
+    "such a blank of Latin-1": "\udca0emperor",
+    "such a blank in quotes": "'emperor\xa0'",
+    "such a blank behind a tag": "!!str \xa0emperor",
+    "such a blank behind a question mark": "? \xa0emperor\n",
+    "a character without width": "\u200bemperor",
+    "a byte order mark": "\ufeffemperor",
+    "a byte order mark before quotes": '\ufeff"emperor"',
+}
+
+
+@pytest.mark.parametrize("key", UNSEEN.values(), ids=UNSEEN)
+def test_a_name_with_a_character_that_is_not_seen_bars_the_vassal(key: str) -> None:
+    text = f"{PERCENT}{key}:\n  user: nobody\n"
+    found, flaw = settings.read("a.yml", text.encode("utf-8", "surrogateescape"))
+    assert found == {}
+    assert (flaw or "").startswith("[emperor] line 3: ")
+    assert (flaw or "").endswith(" has a character that editors do not show; type the line again")
+
+
+@pytest.mark.parametrize("text", ["{user: nobody}", '{"emperor\xa0": {user: nobody}}'])
+def test_so_does_one_in_braces(text: str) -> None:
+    head = "" if "emperor" in text else "emperor: "
+    content = f"a: b\n\ufeff{head}{text}\n".encode()
+    _, flaw = settings.read("a.yml", content)
+    assert (flaw or "").startswith("[emperor] line 2: \\ufeff")
+
+
 XML_SECTION = "<emperor><user>nobody</user></emperor>"
 UNSIGNED = {
     "uWSGI's option": ("a.yml", "uwsgi:\n  emperor: /etc/vassals\n  chdir: %d\n"),
     "a value": ("a.yml", PERCENT + "  env: A=emperor\n"),
     "another key": ("a.yml", PERCENT + "emperors:\n  a: b\n"),
+    "another key, behind a blank": ("a.yml", PERCENT + "emperor s:\n  a: b\n"),
+    "uWSGI's option behind blanks": ("a.yml", PERCENT + "  \xa0emperor: /etc/vassals\n"),
     "a comment": ("a.yml", "# emperor: gone\n" + PERCENT),
     "a comment behind a value": ("a.yml", PERCENT + "  stats: /s  # off, emperor: see it\n"),
     "JSON in a value": ("a.yml", PERCENT + """  log-encoder: json {"a":"b","emperor":"main"}\n"""),
@@ -182,6 +222,13 @@ def test_a_byte_order_mark_before_the_header_bars_the_vassal() -> None:
     )
     content = "\ufeff[uwsgi]\n[emperor]\nuser = nobody\n".encode()
     assert settings.read("a.ini", content) == ({"user": "nobody"}, None)
+
+
+@pytest.mark.parametrize("before", ["\xa0", "\u200b", "\udca0", "\0"])
+def test_a_character_that_is_not_seen_before_the_header_bars_the_vassal(before: str) -> None:
+    text = f"[uwsgi]\n{before}[emperor]\nuser = nobody\n"
+    _, flaw = settings.read("a.ini", text.encode("utf-8", "surrogateescape"))
+    assert (flaw or "").startswith("[emperor] line 2: ")
 
 
 TWO = {
@@ -321,3 +368,27 @@ def test_utf_16_that_is_no_yaml_is_not_read_apart() -> None:
     found, flaw = settings.read("a.yml", (OURS + PERCENT).encode("utf-16"))
     assert found == {}
     assert flaw == f"[emperor] {UNSURE.format(1)}{SCANNED.format(5)}{QUOTE}"
+
+
+KIB = 1 << 10
+SLOW = {
+    "ini, blanks behind a name": ("a.ini", "[emperor" + " " * (1000 * KIB) + "x", "None"),
+    "ini, lines of blanks": ("a.ini", "emperor\n" + "\xa0[\n" * (200 * KIB), "None"),
+    "yaml, blanks behind a name": ("a.yml", "{a: %d, emperor" + " " * (120 * KIB) + "x", "None"),
+    "yaml, blanks in quotes": ("a.yml", PERCENT + "'emperor" + " " * (120 * KIB) + "x", "None"),
+    "yaml, blanks before a name": ("a.yml", PERCENT + "\xa0" * (60 * KIB) + "emperor", "None"),
+    "yaml, tags": ("a.yml", PERCENT + "!a " * (40 * KIB) + "emperor", "None"),
+    "yaml, blanks before a brace": ("a.yml", "%d\n--- " + "\xa0" * (60 * KIB) + "emperor", "None"),
+    "yaml, signs": ("a.yml", "{%d" + ",\xa0emperor:" * (9 * KIB), "do not show"),
+    "json, members": ("a.json", '{"emperor": {}' + ', "a": {}' * (100 * KIB) + "}", "None"),
+    "json, digits": ("a.json", '{"emperor": {}, "a": [' + "1," * (400 * KIB) + "1]}", "None"),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "flaw"), SLOW.values(), ids=SLOW)
+def test_the_search_for_a_section_takes_linear_time(name: str, text: str, flaw: str) -> None:
+    before = time.process_time()
+    found, said = settings.read(name, text.encode())
+    assert time.process_time() - before < 0.5
+    assert found == {}
+    assert flaw in (said or "None")
