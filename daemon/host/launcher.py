@@ -205,7 +205,7 @@ class Launcher:
         return None
 
     async def _user_of(self, vassal: Vassal, until: float) -> User | None:
-        """Whom it runs as; None for the daemon's own. Raises NoAccount, NotAnswered, _Ended.
+        """Its user; None for the daemon's own. Raises NoAccount, NotAnswered, _Ended.
 
         ``until`` is when the answer is late, as ``trio.current_time()``.
         """

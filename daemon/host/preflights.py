@@ -123,7 +123,7 @@ class Preflights:
         self._outbox.report(Draft(kind, body, None, vassal.name, check))
 
     async def _user_of(self, vassal: Vassal) -> User | None:
-        """Whom it runs as; waits until the user database answers. Raises NoAccount."""
+        """The user that it runs as. Waits until the user database answers. Raises NoAccount."""
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
             try:
