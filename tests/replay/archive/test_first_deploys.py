@@ -200,6 +200,15 @@ def dies_soon(b: Builder) -> None:
     b.event("pressure_observed", after=57, cpu=1)
 
 
+def died_once(b: Builder) -> int:
+    """A vassal ran well, died, and is up again; the number of the last event."""
+    b.start(forgive=60)
+    b.up("a.ini", FIRST)
+    b.exited("a.ini", after=1000, code=1)
+    again(b)
+    return b.seq
+
+
 @pytest.mark.parametrize(
     ("story", "is_good"),
     [(stays, True), (stays_beyond_a_heartbeat, True), (is_loyal, True), (dies_soon, False)],
@@ -210,11 +219,7 @@ def test_a_config_is_good_behind_a_death_if_the_vassal_stays_up(
 ) -> None:
     path = tmp_path / "journal.db"
     with building(str(path)) as builder:
-        builder.start(forgive=60)
-        builder.up("a.ini", FIRST)
-        builder.exited("a.ini", after=1000, code=1)
-        again(builder)
-        end = builder.seq
+        end = died_once(builder)
         story(builder)
         builder.changed("a.ini", SECOND)
         bad = builder.seq
@@ -235,11 +240,7 @@ def test_a_config_is_good_behind_a_death_if_the_vassal_stays_up(
 def test_a_vassal_may_stay_up_to_the_end_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with building(str(path)) as builder:
-        builder.start(forgive=60)
-        builder.up("a.ini", FIRST)
-        builder.exited("a.ini", after=1000, code=1)
-        again(builder)
-        end = builder.seq
+        end = died_once(builder)
         for _ in range(3):
             builder.event("pressure_observed", after=20, cpu=1)
     cut(path, end, tmp_path / "old.db")
